@@ -1,0 +1,464 @@
+import { backoff, type Clock, sleep, systemClock } from './clock.ts';
+import { type CredentialSource, inClusterCredentials, kubeconfigCredentials } from './credentials.ts';
+import {
+  ApiError,
+  apiErrorOf,
+  apiErrorOfStatus,
+  isExpired,
+  isRecord,
+  MalformedEventError,
+  NoAnswerError,
+} from './errors.ts';
+import { LineSplitter } from './lines.ts';
+import {
+  type ApiObject,
+  apiVersionOf,
+  type KubeObject,
+  keyOf,
+  type ObjectList,
+  type ObjectRef,
+  pathOf,
+  type Resource,
+} from './objects.ts';
+import { type HttpRequest, Transport } from './transport.ts';
+
+export {
+  ApiError,
+  FencedError,
+  isAlreadyExists,
+  isConflict,
+  isExpired,
+  isForbidden,
+  isInvalid,
+  isNotFound,
+  isUnauthorized,
+  NoAnswerError,
+} from './errors.ts';
+export {
+  type ApiObject,
+  type KubeObject,
+  keyOf,
+  type ObjectList,
+  type ObjectMeta,
+  type ObjectRef,
+  type OwnerReference,
+  type Resource,
+  refOf,
+} from './objects.ts';
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Limit for the whole call, retries included. Default 30 s, 60 s for lists. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface WriteOptions extends CallOptions {
+  readonly subresource?: 'status' | undefined;
+  /** Who is noted in managedFields. Default: the first word of the user agent. */
+  readonly fieldManager?: string | undefined;
+}
+
+export interface ListOptions extends CallOptions {
+  /** All namespaces when left out. */
+  readonly namespace?: string | undefined;
+  readonly labelSelector?: string | undefined;
+  readonly fieldSelector?: string | undefined;
+}
+
+export interface ListPage<T> extends ObjectList<T> {
+  /** Hand this to the next `listPage`; null after the last page. */
+  readonly continue: string | null;
+}
+
+export interface DeleteOptions extends CallOptions {
+  /** Delete only this very object (uid), only in this very state (resourceVersion). A mismatch is a Conflict. */
+  readonly uid?: string | undefined;
+  readonly resourceVersion?: string | undefined;
+  readonly propagationPolicy?: 'Foreground' | 'Background' | 'Orphan' | undefined;
+}
+
+export interface WatchOptions extends Omit<ListOptions, 'timeoutMs'> {
+  /** Events after this version are sent. */
+  readonly resourceVersion: string;
+  /** When the server is to end the stream. */
+  readonly timeoutSeconds: number;
+}
+
+export type WatchEvent =
+  | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: KubeObject }
+  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };
+
+export type JsonPatchOperation =
+  | { readonly op: 'add' | 'replace' | 'test'; readonly path: string; readonly value: unknown }
+  | { readonly op: 'remove'; readonly path: string };
+
+export type Patch =
+  | { readonly type: 'merge'; readonly body: object }
+  | { readonly type: 'json'; readonly operations: readonly JsonPatchOperation[] }
+  /** Server-side apply. `body` needs metadata.name; apiVersion and kind are filled in. */
+  | { readonly type: 'apply'; readonly body: object; readonly fieldManager: string; readonly force?: boolean };
+
+/**
+ * The API server, as raw JSON: what comes back is what was sent, no field is dropped or turned into a Date.
+ * Every method throws ApiError (the server said no), NoAnswerError (it said nothing) or the reason of the signal. Reads, and writes
+ * that may be repeated without harm, are repeated after 429, 5xx and broken connections; others only when they certainly had no effect.
+ * The type argument is the caller's claim about the shape; nothing is checked.
+ */
+export interface Client {
+  get<T = KubeObject>(resource: Resource, ref: ObjectRef, options?: CallOptions): Promise<T>;
+  /** Metadata only: for Secrets whose content nobody needs. */
+  getMetadata(resource: Resource, ref: ObjectRef, options?: CallOptions): Promise<KubeObject>;
+  /** All objects at one version, read in pages. */
+  list<T = KubeObject>(resource: Resource, options?: ListOptions): Promise<ObjectList<T>>;
+  /** One page; Expired (410) when the continue token is too old. */
+  listPage<T = KubeObject>(
+    resource: Resource,
+    options?: ListOptions & { readonly limit?: number; readonly continue?: string | null },
+  ): Promise<ListPage<T>>;
+  create<T extends ApiObject>(resource: Resource, object: T, options?: WriteOptions): Promise<T>;
+  /** PUT: with metadata.resourceVersion, a Conflict when the object has changed since. */
+  update<T extends ApiObject>(resource: Resource, object: T, options?: WriteOptions): Promise<T>;
+  patch<T = KubeObject>(resource: Resource, ref: ObjectRef, patch: Patch, options?: WriteOptions): Promise<T>;
+  delete(resource: Resource, ref: ObjectRef, options?: DeleteOptions): Promise<void>;
+  /**
+   * Follows changes until the server ends the stream (then resolves). Events are handed over synchronously, in order; what `onEvent`
+   * throws ends the stream, as does a line that is no event (MalformedEventError) or an ERROR event (ApiError).
+   */
+  watch(resource: Resource, options: WatchOptions, onEvent: (event: WatchEvent) => void): Promise<void>;
+  /**
+   * The same client, but a write leaves only while `mayWrite` says true, asked at the instant of sending; else FencedError.
+   * Both share their connections.
+   */
+  fenced(mayWrite: () => boolean): Client;
+  /** Ends all connections. Calls under way fail. */
+  close(): Promise<void>;
+}
+
+export interface ClientOptions {
+  readonly credentials: CredentialSource;
+  readonly userAgent?: string;
+  readonly clock?: Clock;
+}
+
+/**
+ * A client for the API server that a kubeconfig file names, or, without one, for the cluster this pod runs in.
+ * Reads nothing yet: wrong credentials show in the first call.
+ */
+export function loadClient(
+  options: { readonly kubeconfig?: string | undefined; readonly userAgent?: string } = {},
+): Client {
+  const { kubeconfig, ...rest } = options;
+  const credentials = kubeconfig === undefined ? inClusterCredentials(process.env) : kubeconfigCredentials(kubeconfig);
+  return createClient({ credentials, ...rest });
+}
+
+export function createClient({ credentials, userAgent = 'replicert', clock = systemClock }: ClientOptions): Client {
+  return new HttpClient(new Transport(credentials, clock), userAgent, clock, undefined);
+}
+
+const JSON_TYPE = 'application/json';
+const METADATA_TYPE = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
+const PAGE = 500;
+/** A watch ends by the server's clock; this much later it has failed. */
+const WATCH_GRACE_MS = 15_000;
+
+interface Call {
+  readonly verb: string;
+  readonly method: HttpRequest['method'];
+  readonly resource: Resource;
+  readonly ref: { readonly namespace?: string | undefined; readonly name?: string };
+  readonly subresource?: string | undefined;
+  readonly query?: Readonly<Record<string, string | number | undefined>>;
+  readonly accept?: string;
+  readonly contentType?: string;
+  readonly body?: unknown;
+  /** May be repeated although the first attempt possibly had its effect. */
+  readonly repeatable: boolean;
+  readonly attemptMs: number;
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+class HttpClient implements Client {
+  readonly #transport: Transport;
+  readonly #userAgent: string;
+  readonly #clock: Clock;
+  readonly #mayWrite: (() => boolean) | undefined;
+
+  constructor(transport: Transport, userAgent: string, clock: Clock, mayWrite: (() => boolean) | undefined) {
+    this.#transport = transport;
+    this.#userAgent = userAgent;
+    this.#clock = clock;
+    this.#mayWrite = mayWrite;
+  }
+
+  fenced(mayWrite: () => boolean): Client {
+    return new HttpClient(this.#transport, this.#userAgent, this.#clock, mayWrite);
+  }
+
+  close(): Promise<void> {
+    return this.#transport.close();
+  }
+
+  async get<T = KubeObject>(resource: Resource, ref: ObjectRef, options: CallOptions = {}): Promise<T> {
+    return parse(await this.#call({ verb: 'get', method: 'GET', resource, ref, ...read(options, UNARY) }));
+  }
+
+  async getMetadata(resource: Resource, ref: ObjectRef, options: CallOptions = {}): Promise<KubeObject> {
+    const call: Call = { verb: 'get', method: 'GET', resource, ref, accept: METADATA_TYPE, ...read(options, UNARY) };
+    return parse(await this.#call(call));
+  }
+
+  async list<T = KubeObject>(resource: Resource, options: ListOptions = {}): Promise<ObjectList<T>> {
+    for (let restarts = 0; ; restarts++) {
+      try {
+        const items: T[] = [];
+        let token: string | null = null;
+        for (;;) {
+          const page: ListPage<T> = await this.listPage<T>(resource, { ...options, continue: token });
+          items.push(...page.items);
+          token = page.continue;
+          if (token === null) return { items, resourceVersion: page.resourceVersion };
+        }
+      } catch (error) {
+        if (!isExpired(error) || restarts === 3) throw error;
+      }
+    }
+  }
+
+  async listPage<T = KubeObject>(
+    resource: Resource,
+    options: ListOptions & { readonly limit?: number; readonly continue?: string | null } = {},
+  ): Promise<ListPage<T>> {
+    const { namespace, labelSelector, fieldSelector, limit = PAGE } = options;
+    const query = { limit, continue: options.continue ?? undefined, labelSelector, fieldSelector };
+    const text = await this.#call({
+      verb: 'list',
+      method: 'GET',
+      resource,
+      ref: { namespace },
+      query,
+      ...read(options, LIST),
+    });
+    const page = parse<{ items?: T[] | null; metadata: { resourceVersion: string; continue?: string } }>(text);
+    const { resourceVersion, continue: next } = page.metadata;
+    return { items: page.items ?? [], resourceVersion, continue: next === undefined || next === '' ? null : next };
+  }
+
+  async create<T extends ApiObject>(resource: Resource, object: T, options: WriteOptions = {}): Promise<T> {
+    const { namespace, name } = object.metadata;
+    const text = await this.#call({
+      verb: 'create',
+      method: 'POST',
+      resource,
+      ref: { namespace },
+      body: complete(resource, object),
+      describeAs: name,
+      ...write(options, false),
+    });
+    return parse(text);
+  }
+
+  async update<T extends ApiObject>(resource: Resource, object: T, options: WriteOptions = {}): Promise<T> {
+    const { namespace, name } = object.metadata;
+    const text = await this.#call({
+      verb: 'update',
+      method: 'PUT',
+      resource,
+      ref: { namespace, name },
+      body: complete(resource, object),
+      ...write(options, true),
+    });
+    return parse(text);
+  }
+
+  async patch<T = KubeObject>(
+    resource: Resource,
+    ref: ObjectRef,
+    patch: Patch,
+    options: WriteOptions = {},
+  ): Promise<T> {
+    const call = { verb: 'patch', method: 'PATCH', resource, ref } as const;
+    switch (patch.type) {
+      case 'merge': {
+        const contentType = 'application/merge-patch+json';
+        return parse(await this.#call({ ...call, contentType, body: patch.body, ...write(options, true) }));
+      }
+      case 'json': {
+        const contentType = 'application/json-patch+json';
+        return parse(await this.#call({ ...call, contentType, body: patch.operations, ...write(options, false) }));
+      }
+      case 'apply': {
+        const contentType = 'application/apply-patch+yaml'; // JSON is YAML
+        const { fieldManager, force } = patch;
+        const rest = write({ ...options, fieldManager }, true);
+        const query = { ...rest.query, force: force === true ? 'true' : undefined };
+        return parse(await this.#call({ ...call, contentType, body: complete(resource, patch.body), ...rest, query }));
+      }
+    }
+  }
+
+  async delete(resource: Resource, ref: ObjectRef, options: DeleteOptions = {}): Promise<void> {
+    const { uid, resourceVersion, propagationPolicy } = options;
+    await this.#call({
+      verb: 'delete',
+      method: 'DELETE',
+      resource,
+      ref,
+      body: { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid, resourceVersion }, propagationPolicy },
+      ...write(options, true),
+      query: {},
+    });
+  }
+
+  async watch(resource: Resource, options: WatchOptions, onEvent: (event: WatchEvent) => void): Promise<void> {
+    const { namespace, labelSelector, fieldSelector, resourceVersion, timeoutSeconds, signal } = options;
+    const what = () => describe({ verb: 'watch', resource, ref: { namespace } });
+    const lines = new LineSplitter((line) => onEvent(eventOf(line, what)));
+    const timeoutMs = timeoutSeconds * 1000 + WATCH_GRACE_MS;
+    const response = await this.#transport.send({
+      method: 'GET',
+      path: withQuery(pathOf(resource, { namespace }), {
+        watch: 'true',
+        allowWatchBookmarks: 'true',
+        resourceVersion,
+        timeoutSeconds,
+        labelSelector,
+        fieldSelector,
+      }),
+      headers: { accept: JSON_TYPE, 'user-agent': this.#userAgent },
+      timeoutMs,
+      signal,
+      onChunk: (chunk) => lines.push(chunk),
+      describe: what,
+    });
+    if (response.status >= 300) throw apiErrorOf(what(), response.status, response.text, response.retryAfter);
+  }
+
+  /** Sends, and sends again where that is safe, until there is a good answer or no more time. Returns the body. */
+  async #call(call: Call & { readonly describeAs?: string }): Promise<string> {
+    const deadline = this.#clock.monotonic() + call.timeoutMs;
+    const what = () => describe(call);
+    const headers: Record<string, string> = { accept: call.accept ?? JSON_TYPE, 'user-agent': this.#userAgent };
+    if (call.body !== undefined) headers['content-type'] = call.contentType ?? JSON_TYPE;
+    const request = {
+      method: call.method,
+      path: withQuery(
+        pathOf(call.resource, call.ref) + (call.subresource === undefined ? '' : `/${call.subresource}`),
+        call.query,
+      ),
+      headers,
+      body: call.body === undefined ? undefined : JSON.stringify(call.body),
+      signal: call.signal,
+      maySend: call.method === 'GET' ? undefined : this.#mayWrite,
+      describe: what,
+    };
+    for (let attempt = 0; ; attempt++) {
+      const timeoutMs = Math.min(call.attemptMs, deadline - this.#clock.monotonic());
+      let failure: unknown;
+      try {
+        const response = await this.#transport.send({ ...request, timeoutMs });
+        if (response.status < 300) return response.text;
+        failure = apiErrorOf(what(), response.status, response.text, response.retryAfter);
+      } catch (error) {
+        failure = error;
+      }
+      const pause = pauseBeforeRetry(failure, call.repeatable, attempt, this.#clock.random());
+      if (pause === null || this.#clock.monotonic() + pause >= deadline) throw failure;
+      await sleep(this.#clock, pause, call.signal);
+      call.signal?.throwIfAborted();
+    }
+  }
+}
+
+const ATTEMPTS = 4;
+
+/**
+ * Milliseconds to wait before another attempt, or null when the failure stands.
+ * 429 says that nothing was done; any other answer of overload or fault, and silence, leave open what was done.
+ */
+export function pauseBeforeRetry(
+  failure: unknown,
+  repeatable: boolean,
+  attempt: number,
+  random: number,
+): number | null {
+  if (attempt + 1 >= ATTEMPTS) return null;
+  const pause = backoff(attempt, 200, 5_000, random);
+  if (failure instanceof NoAnswerError) return repeatable || !failure.sent ? pause : null;
+  if (!(failure instanceof ApiError)) return null;
+  if (failure.status !== 429 && !(failure.status >= 500 && repeatable)) return null;
+  return Math.max(pause, failure.retryAfterMs ?? 0);
+}
+
+const UNARY = { attemptMs: 10_000, timeoutMs: 30_000 };
+const LIST = { attemptMs: 30_000, timeoutMs: 60_000 };
+
+function read({ signal, timeoutMs }: CallOptions, limits: { attemptMs: number; timeoutMs: number }) {
+  return { repeatable: true, signal, attemptMs: limits.attemptMs, timeoutMs: timeoutMs ?? limits.timeoutMs };
+}
+
+function write({ signal, timeoutMs, subresource, fieldManager }: WriteOptions, repeatable: boolean) {
+  const query = { fieldValidation: 'Strict', fieldManager };
+  return {
+    repeatable,
+    signal,
+    subresource,
+    query,
+    attemptMs: UNARY.attemptMs,
+    timeoutMs: timeoutMs ?? UNARY.timeoutMs,
+  };
+}
+
+function complete(resource: Resource, object: object): object {
+  return { apiVersion: apiVersionOf(resource), kind: resource.kind, ...object };
+}
+
+function withQuery(path: string, query: Readonly<Record<string, string | number | undefined>> = {}): string {
+  let joined = path;
+  let mark = '?';
+  for (const [name, value] of Object.entries(query)) {
+    if (value === undefined || value === '') continue;
+    joined += `${mark}${name}=${encodeURIComponent(value)}`;
+    mark = '&';
+  }
+  return joined;
+}
+
+function describe({
+  verb,
+  resource,
+  ref,
+  describeAs,
+}: Pick<Call, 'verb' | 'resource' | 'ref'> & { describeAs?: string }): string {
+  const name = ref.name ?? describeAs;
+  const object = name === undefined ? (ref.namespace ?? '') : keyOf({ namespace: ref.namespace, name });
+  return `${verb} ${resource.kind} ${object}`.trimEnd();
+}
+
+function parse<T>(text: string): T {
+  return JSON.parse(text);
+}
+
+/** Reads one line of a watch stream. */
+function eventOf(line: string, what: () => string): WatchEvent {
+  let event: unknown;
+  try {
+    event = JSON.parse(line);
+  } catch {
+    event = null;
+  }
+  if (isRecord(event)) {
+    const { type, object } = event;
+    if (type === 'ERROR') throw apiErrorOfStatus(what(), object, 500);
+    if (isKubeObject(object)) {
+      if (type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED') return { type, object };
+      if (type === 'BOOKMARK') return { type, resourceVersion: object.metadata.resourceVersion };
+    }
+  }
+  throw new MalformedEventError(`${what()}: a line of the stream is no event`);
+}
+
+function isKubeObject(value: unknown): value is KubeObject & { metadata: { resourceVersion: string } } {
+  return isRecord(value) && isRecord(value['metadata']) && typeof value['metadata']['resourceVersion'] === 'string';
+}

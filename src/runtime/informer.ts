@@ -1,0 +1,225 @@
+import type { Logger } from 'pino';
+import type { Client, WatchEvent } from './client.ts';
+import { backoff, type Clock, sleep, systemClock } from './clock.ts';
+import { isExpired, MalformedEventError } from './errors.ts';
+import { apiVersionOf, type KubeObject, keyOf, type Resource } from './objects.ts';
+import { advance, type Outcome, type Phase, START } from './reflect.ts';
+
+export interface Change<T> {
+  /** `ns/name`, or `name` for kinds without a namespace. */
+  readonly key: string;
+  readonly before: T | undefined;
+  /** Undefined: deleted (or kept out). */
+  readonly after: T | undefined;
+  /** Part of the first list: nothing has happened, the object was merely there. */
+  readonly initial: boolean;
+}
+
+export interface InformerOptions<T> {
+  readonly client: Pick<Client, 'listPage' | 'watch'>;
+  readonly resource: Resource;
+  /** All namespaces when left out. */
+  readonly namespace?: string | undefined;
+  readonly labelSelector?: string | undefined;
+  /**
+   * What the store holds of an object; the rest is garbage at once. When it throws, the object is logged and kept out of the store (one that
+   * must stay visible needs a `keep` that returns a value for it).
+   */
+  readonly keep: (raw: KubeObject) => T;
+  /** Called synchronously after the store has changed. It should only add keys to queues; what it throws is logged. */
+  readonly onChange: (change: Change<T>) => void;
+  readonly log?: Pick<Logger, 'debug' | 'warn' | 'error'> | undefined;
+  readonly clock?: Clock;
+}
+
+interface Entry<T> {
+  readonly value: T;
+  readonly uid: string | undefined;
+  readonly resourceVersion: string | undefined;
+}
+
+const BACKOFF_BASE_MS = 500;
+const BACKOFF_CAP_MS = 30_000;
+/** A watch that told nothing and lasted less than this did not work, however politely it ended. */
+const HEALTHY_AFTER_MS = 10_000;
+
+/**
+ * A store that follows one kind: a paged list, then a watch, and again whatever is needed after a fault, for ever.
+ * It never rejects and never gives up; the only end is `stop`. An object deleted and created again while nobody was looking shows as
+ * two changes, because another uid is another object.
+ */
+export class Informer<T> {
+  readonly #options: InformerOptions<T>;
+  readonly #clock: Clock;
+  readonly #entries = new Map<string, Entry<T>>();
+  readonly #stop = new AbortController();
+  readonly #firstList = Promise.withResolvers<void>();
+  #listed = new Set<string>();
+  #synced = false;
+  #running: Promise<void> | null = null;
+
+  constructor(options: InformerOptions<T>) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  start(): void {
+    if (!this.#stop.signal.aborted) this.#running ??= this.#run();
+  }
+
+  /** Resolves when nothing is under way any more; no request follows. The store stays readable. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  /** The first list is complete. What is not in the store then did not exist. */
+  get synced(): boolean {
+    return this.#synced;
+  }
+
+  /** Rejects with the reason of the signal, or when the informer is stopped before. */
+  async whenSynced(signal?: AbortSignal): Promise<void> {
+    const ended = Promise.withResolvers<never>();
+    const end = () =>
+      ended.reject(signal?.reason ?? new Error(`the informer of ${this.#options.resource.kind} was stopped`));
+    const signals = signal === undefined ? [this.#stop.signal] : [this.#stop.signal, signal];
+    for (const each of signals) each.addEventListener('abort', end);
+    if (!this.#synced && signals.some(({ aborted }) => aborted)) end();
+    try {
+      await Promise.race([this.#firstList.promise, ended.promise]);
+    } finally {
+      for (const each of signals) each.removeEventListener('abort', end);
+    }
+  }
+
+  get(key: string): T | undefined {
+    return this.#entries.get(key)?.value;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  *list(): Generator<T, void, undefined> {
+    for (const { value } of this.#entries.values()) yield value;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    for (let progress = START; !signal.aborted; ) {
+      const outcome = await this.#perform(progress.phase);
+      if (signal.aborted) return;
+      progress = advance(progress, outcome);
+      if (!progress.pause) continue;
+      const pause = backoff(progress.failures - 1, BACKOFF_BASE_MS, BACKOFF_CAP_MS, this.#clock.random());
+      await sleep(this.#clock, pause, signal);
+    }
+  }
+
+  /** One request, and what came of it. Never throws. */
+  async #perform(phase: Phase): Promise<Outcome> {
+    let resourceVersion = phase.at === 'watch' ? phase.resourceVersion : null;
+    let healthy = false;
+    const began = this.#clock.monotonic();
+    const lastedLong = () => this.#clock.monotonic() - began >= HEALTHY_AFTER_MS;
+    try {
+      if (phase.at === 'list') return await this.#readPage(phase.continue);
+      await this.#follow(phase.resourceVersion, (version) => {
+        resourceVersion = version;
+        healthy = true;
+      });
+      return {
+        got: 'end',
+        resourceVersion: resourceVersion ?? phase.resourceVersion,
+        healthy: healthy || lastedLong(),
+      };
+    } catch (error) {
+      if (this.#stop.signal.aborted) return { got: 'gap' };
+      const { kind } = this.#options.resource;
+      if (isExpired(error) || error instanceof MalformedEventError || error instanceof RangeError) {
+        this.#options.log?.warn({ kind, err: error }, 'events may have been missed, listing anew');
+        return { got: 'gap' };
+      }
+      this.#options.log?.warn({ kind, err: error }, phase.at === 'list' ? 'list failed' : 'watch failed');
+      return { got: 'failure', resourceVersion, healthy: phase.at === 'watch' && (healthy || lastedLong()) };
+    }
+  }
+
+  async #readPage(token: string | null): Promise<Outcome> {
+    const { client, resource, namespace, labelSelector } = this.#options;
+    const { signal } = this.#stop;
+    const page = await client.listPage<KubeObject>(resource, { namespace, labelSelector, signal, continue: token });
+    if (signal.aborted) return { got: 'gap' };
+    if (token === null) this.#listed = new Set();
+    const apiVersion = apiVersionOf(resource);
+    for (const object of page.items) {
+      object.apiVersion ??= apiVersion; // the items of a list come without
+      object.kind ??= resource.kind;
+      this.#listed.add(keyOf(object.metadata));
+      this.#upsert(object);
+    }
+    if (page.continue === null) this.#completeList();
+    return { got: 'page', continue: page.continue, resourceVersion: page.resourceVersion };
+  }
+
+  #completeList(): void {
+    for (const key of this.#entries.keys()) if (!this.#listed.has(key)) this.#remove(key);
+    this.#listed = new Set();
+    this.#synced = true;
+    this.#firstList.resolve();
+  }
+
+  #follow(resourceVersion: string, seen: (resourceVersion: string) => void): Promise<void> {
+    const { client, resource, namespace, labelSelector } = this.#options;
+    const { signal } = this.#stop;
+    const timeoutSeconds = 240 + Math.floor(this.#clock.random() * 300); // spread, so that watches do not all return together
+    const onEvent = (event: WatchEvent) => {
+      if (event.type === 'BOOKMARK') return seen(event.resourceVersion);
+      if (event.type === 'DELETED') this.#remove(keyOf(event.object.metadata));
+      else this.#upsert(event.object);
+      if (event.object.metadata.resourceVersion !== undefined) seen(event.object.metadata.resourceVersion);
+    };
+    return client.watch(resource, { namespace, labelSelector, resourceVersion, timeoutSeconds, signal }, onEvent);
+  }
+
+  #upsert(object: KubeObject): void {
+    const { uid, resourceVersion } = object.metadata;
+    const key = keyOf(object.metadata);
+    let before = this.#entries.get(key);
+    if (before !== undefined && before.uid !== uid) {
+      this.#remove(key);
+      before = undefined;
+    }
+    if (before !== undefined && before.resourceVersion === resourceVersion) return;
+    let value: T;
+    try {
+      value = this.#options.keep(object);
+    } catch (error) {
+      this.#options.log?.error(
+        { kind: this.#options.resource.kind, key, err: error },
+        'object cannot be read, it is ignored',
+      );
+      this.#remove(key);
+      return;
+    }
+    this.#entries.set(key, { value, uid, resourceVersion });
+    this.#tell({ key, before: before?.value, after: value, initial: !this.#synced });
+  }
+
+  #remove(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    this.#entries.delete(key);
+    this.#tell({ key, before: entry.value, after: undefined, initial: !this.#synced });
+  }
+
+  #tell(change: Change<T>): void {
+    try {
+      this.#options.onChange(change);
+    } catch (error) {
+      const { kind } = this.#options.resource;
+      this.#options.log?.error({ kind, key: change.key, err: error }, 'a change handler failed');
+    }
+  }
+}

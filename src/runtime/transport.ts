@@ -1,0 +1,277 @@
+import type { Socket } from 'node:net';
+import { buildConnector, type Dispatcher, Pool } from 'undici';
+import type { Clock } from './clock.ts';
+import { CredentialCache, type Credentials, type CredentialSource, type TlsMaterial } from './credentials.ts';
+import { FencedError, NoAnswerError } from './errors.ts';
+
+/** One HTTP exchange. */
+export interface HttpRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** Path and query. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | undefined;
+  /** The whole exchange is given up after this. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Asked at the instant at which the request would leave, however long it has waited for a connection. */
+  readonly maySend?: (() => boolean) | undefined;
+  /** Receives the body of a 2xx answer piece by piece; what it throws ends the exchange. Such exchanges have connections of their own. */
+  readonly onChunk?: ((chunk: Buffer) => void) | undefined;
+  /** Names the request in errors. */
+  describe(): string;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly retryAfter: string | undefined;
+  /** The body, unless `onChunk` took it. */
+  readonly text: string;
+}
+
+/**
+ * All traffic with one API server: one HTTP/2 connection for calls and one for watches, made anew only when CA or client
+ * certificate change. Credentials that the server refuses are looked up once more, and the request is repeated with others.
+ */
+export class Transport {
+  readonly #credentials: CredentialCache;
+  readonly #clock: Clock;
+  #lanes: { readonly madeFor: string; readonly prefix: string; readonly calls: Lane; readonly watches: Lane } | null =
+    null;
+
+  constructor(source: CredentialSource, clock: Clock) {
+    this.#credentials = new CredentialCache(source, clock);
+    this.#clock = clock;
+  }
+
+  /** Any answer of the server is a result; a NoAnswerError, FencedError or the reason of the signal is thrown. */
+  async send(request: HttpRequest): Promise<HttpResponse> {
+    const held = this.#credentials.current();
+    const credentials = held instanceof Promise ? await held : held;
+    const response = await this.#exchange(request, credentials);
+    if (response.status !== 401) return response;
+    const others = await this.#credentials.instead(credentials);
+    return others === null ? response : this.#exchange(request, others);
+  }
+
+  /** Ends every connection at once. */
+  async close(): Promise<void> {
+    const lanes = this.#lanes;
+    this.#lanes = null;
+    await Promise.all([lanes?.calls.destroy(), lanes?.watches.destroy()]);
+  }
+
+  #exchange(request: HttpRequest, credentials: Credentials): Promise<HttpResponse> {
+    request.signal?.throwIfAborted();
+    const lanes = this.#lanesFor(credentials);
+    const lane = request.onChunk === undefined ? lanes.calls : lanes.watches;
+    return new Promise((resolve, reject) => {
+      const exchange = new Exchange(request, lane, this.#clock, resolve, reject);
+      lane.pool.dispatch(
+        {
+          method: request.method,
+          path: lanes.prefix + request.path,
+          headers: { ...request.headers, ...credentials.headers },
+          body: request.body ?? null,
+          headersTimeout: 0, // one deadline holds for the whole exchange, see Exchange
+          bodyTimeout: 0,
+        },
+        exchange,
+      );
+    });
+  }
+
+  #lanesFor(credentials: Credentials) {
+    const { server, tls } = credentials;
+    const madeFor = [server, tls.servername, tls.rejectUnauthorized, tls.ca, tls.cert, tls.key].join('\n');
+    if (this.#lanes?.madeFor === madeFor) return this.#lanes;
+    const former = this.#lanes;
+    const { origin, pathname } = new URL(server);
+    this.#lanes = {
+      madeFor,
+      prefix: pathname.replace(/\/$/, ''),
+      calls: new Lane(origin, tls),
+      watches: new Lane(origin, tls),
+    };
+    // What is under way may finish: watches end by themselves within minutes.
+    former?.calls.retire();
+    former?.watches.retire();
+    return this.#lanes;
+  }
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const PING_MS = 10_000;
+/** Longer than two pings: a connection on which nothing at all arrives for this long is dead, whatever the kernel thinks. */
+const SILENCE_MS = 30_000;
+
+/**
+ * A pool that an HTTP/2 server fills with a single connection (HTTP/1.1 falls back to one per concurrent request).
+ * Dead connections are found by silence: HTTP/2 pings make a living peer speak.
+ */
+class Lane {
+  readonly pool: Pool;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(origin: string, tls: TlsMaterial) {
+    const connect = buildConnector({
+      ...definedOnly(tls),
+      allowH2: true,
+      timeout: CONNECT_TIMEOUT_MS,
+      keepAlive: true,
+      keepAliveInitialDelay: 30_000,
+    });
+    this.pool = new Pool(origin, {
+      connect: (options, done) =>
+        connect(options, (...[error, socket]) => {
+          if (error !== null) return done(error, null);
+          this.#adopt(socket);
+          done(null, socket);
+        }),
+      allowH2: true,
+      h2Options: { pingInterval: PING_MS },
+      keepAliveTimeout: 120_000, // keep the connection between two lease renewals, and then some
+    });
+  }
+
+  /** Bytes that have arrived on the open connections. */
+  received(): number {
+    let bytes = 0;
+    for (const socket of this.#sockets) bytes += socket.bytesRead;
+    return bytes;
+  }
+
+  /** Cuts the connections; what was under way fails, what comes next connects anew. */
+  cut(why: Error): void {
+    for (const socket of this.#sockets) socket.destroy(why);
+  }
+
+  retire(): void {
+    this.pool.close().catch(() => {});
+  }
+
+  destroy(): Promise<void> {
+    return this.pool.destroy();
+  }
+
+  #adopt(socket: Socket): void {
+    this.#sockets.add(socket);
+    let heard = socket.bytesRead;
+    const listen = setInterval(() => {
+      if (speaksHttp2(socket) && socket.bytesRead === heard) socket.destroy(new Error('the connection fell silent'));
+      heard = socket.bytesRead;
+    }, SILENCE_MS).unref();
+    socket.once('close', () => {
+      clearInterval(listen);
+      this.#sockets.delete(socket);
+    });
+  }
+}
+
+function speaksHttp2(socket: Socket): boolean {
+  return 'alpnProtocol' in socket && socket.alpnProtocol === 'h2';
+}
+
+function definedOnly(tls: TlsMaterial): object {
+  return Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined));
+}
+
+/** Follows one request through undici's lowest interface: no stream objects, no async bookkeeping, one settlement. */
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly #request: HttpRequest;
+  readonly #lane: Lane;
+  readonly #resolve: (response: HttpResponse) => void;
+  readonly #reject: (reason: unknown) => void;
+  readonly #cancelDeadline: () => void;
+  readonly #receivedBefore: number;
+  #controller: Dispatcher.DispatchController | null = null;
+  #failure: unknown = null;
+  #settled = false;
+  #status = 0;
+  #retryAfter: string | undefined;
+  #chunks: Buffer[] = [];
+
+  constructor(
+    request: HttpRequest,
+    lane: Lane,
+    clock: Clock,
+    resolve: (response: HttpResponse) => void,
+    reject: (reason: unknown) => void,
+  ) {
+    this.#request = request;
+    this.#lane = lane;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#receivedBefore = lane.received();
+    this.#cancelDeadline = clock.after(request.timeoutMs, () => this.#expire());
+    request.signal?.addEventListener('abort', this);
+  }
+
+  handleEvent(): void {
+    this.#fail(this.#request.signal?.reason);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (!this.#settled && this.#request.maySend?.() === false) this.#fail(new FencedError(this.#request.describe()));
+    else if (this.#settled) controller.abort(asError(this.#failure));
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, unknown>): void {
+    if (status < 200) return;
+    this.#status = status;
+    const retryAfter = headers['retry-after'];
+    if (typeof retryAfter === 'string') this.#retryAfter = retryAfter;
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#settled) return;
+    if (this.#request.onChunk === undefined || this.#status >= 300) {
+      this.#chunks.push(chunk);
+      return;
+    }
+    try {
+      this.#request.onChunk(chunk);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  onResponseEnd(): void {
+    if (!this.#settle()) return;
+    const [first] = this.#chunks;
+    const text =
+      first === undefined ? '' : this.#chunks.length === 1 ? first.toString() : Buffer.concat(this.#chunks).toString();
+    this.#resolve({ status: this.#status, retryAfter: this.#retryAfter, text });
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+    this.#fail(new NoAnswerError(this.#request.describe(), code, this.#controller !== null, error));
+  }
+
+  #expire(): void {
+    // Not one byte from the server in all that time: the connection is the fault, the next request needs another.
+    if (this.#lane.received() === this.#receivedBefore) this.#lane.cut(new Error('no answer within the deadline'));
+    this.#fail(new NoAnswerError(this.#request.describe(), 'TIMEOUT', this.#controller !== null));
+  }
+
+  #fail(reason: unknown): void {
+    if (!this.#settle()) return;
+    this.#failure = reason;
+    this.#reject(reason);
+    this.#controller?.abort(asError(reason));
+  }
+
+  #settle(): boolean {
+    if (this.#settled) return false;
+    this.#settled = true;
+    this.#cancelDeadline();
+    this.#request.signal?.removeEventListener('abort', this);
+    return true;
+  }
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error('aborted', { cause: reason });
+}
