@@ -1,0 +1,109 @@
+/** What a test file of the project `cluster` (`*.cluster.test.ts`) works with. */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, inject } from 'vitest';
+import { type Finished, run, tail } from '../control-plane/run.ts';
+
+export interface TestCluster {
+  /** The admin's kubeconfig (a path). */
+  readonly kubeconfig: string;
+  readonly server: string;
+  /** The API server's audit log (a path, JSON lines); null on a cluster that is not ours. */
+  readonly auditLog: string | null;
+  /** Runs kubectl as admin. Never rejects over an exit code: look at `code`. */
+  kubectl(
+    args: readonly string[],
+    options?: { readonly input?: string; readonly kubeconfig?: string },
+  ): Promise<Finished>;
+  /** Applies objects (server-side) and throws kubectl's message if one is refused. */
+  apply(...objects: readonly object[]): Promise<void>;
+  /** A fresh namespace, deleted after the test file. Its default ServiceAccount may come a moment later. */
+  namespace(prefix?: string): Promise<string>;
+  /** A kubeconfig (a path) with a token of a ServiceAccount, which must exist: code runs under just its RBAC. */
+  serviceAccountKubeconfig(namespace: string, name: string): Promise<string>;
+  /** The lines of the audit log that a filter lets through; throws on a cluster that is not ours. */
+  audit(filter: (event: AuditEvent) => boolean): Promise<AuditEvent[]>;
+}
+
+/** What tests read of an audit event (audit.k8s.io/v1, level Metadata). */
+export interface AuditEvent {
+  readonly verb: string;
+  readonly stage: string;
+  readonly requestURI: string;
+  readonly user: { readonly username: string };
+  readonly userAgent?: string;
+  readonly objectRef?: {
+    readonly resource: string;
+    readonly namespace?: string;
+    readonly name?: string;
+    readonly subresource?: string;
+    readonly apiGroup?: string;
+  };
+  readonly responseStatus?: { readonly code: number; readonly reason?: string };
+  readonly requestReceivedTimestamp: string;
+}
+
+/** The cluster of this run. Call it at the top of a test file: it removes the file's namespaces after its tests. */
+export function testCluster(): TestCluster {
+  const { kubeconfig, server, auditLog, dir, kubectl: binary } = inject('cluster');
+  const namespaces: string[] = [];
+
+  const kubectl: TestCluster['kubectl'] = (args, { input, kubeconfig: other } = {}) =>
+    run(binary, ['--kubeconfig', other ?? kubeconfig, ...args], {
+      env: { PATH: process.env['PATH'], HOME: dir, KUBERC: 'off', KUBECACHEDIR: join(dir, 'kubectl-cache') },
+      ...(input === undefined ? {} : { input }),
+    });
+  const checked = async (args: readonly string[], input?: string): Promise<string> => {
+    const { code, stdout, stderr } = await kubectl(args, input === undefined ? {} : { input });
+    if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${tail(stderr)}`);
+    return stdout;
+  };
+
+  afterAll(async () => {
+    if (namespaces.length > 0)
+      await checked(['delete', 'namespace', '--wait=false', '--ignore-not-found', ...namespaces]);
+  });
+
+  return {
+    kubeconfig,
+    server,
+    auditLog,
+    kubectl,
+    async apply(...objects) {
+      const list = { apiVersion: 'v1', kind: 'List', items: objects };
+      await checked(['apply', '--server-side', '--force-conflicts', '-f', '-'], JSON.stringify(list));
+    },
+    async namespace(prefix = 'test') {
+      const name = `${prefix}-${randomBytes(4).toString('hex')}`;
+      await checked(['create', 'namespace', name]);
+      namespaces.push(name);
+      return name;
+    },
+    async serviceAccountKubeconfig(namespace, name) {
+      const token = (await checked(['create', 'token', name, '-n', namespace, '--duration=2h'])).trim();
+      const config = JSON.parse(
+        await checked(['config', 'view', '--raw', '--minify', '--flatten', '-o', 'json']),
+      ) as Kubeconfig;
+      const context = config.contexts[0];
+      if (context === undefined) throw new Error(`${kubeconfig} has no context`);
+      const user = `${namespace}-${name}`;
+      const file = join(await mkdtemp(join(dir, 'service-account-')), 'kubeconfig');
+      const contexts = [{ name: context.name, context: { ...context.context, user, namespace } }];
+      const content = JSON.stringify({ ...config, users: [{ name: user, user: { token } }], contexts });
+      await writeFile(file, content, { mode: 0o600 });
+      return file;
+    },
+    async audit(filter) {
+      if (auditLog === null) throw new Error('the cluster that KUBECONFIG names shows no audit log');
+      const lines = (await readFile(auditLog, 'utf8')).split('\n');
+      // The last piece is empty, or a line that is being written.
+      const events = lines.slice(0, -1).map((line) => JSON.parse(line) as AuditEvent);
+      return events.filter(filter);
+    },
+  };
+}
+
+interface Kubeconfig {
+  readonly contexts: ReadonlyArray<{ readonly name: string; readonly context: object }>;
+}
