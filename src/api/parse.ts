@@ -1,0 +1,180 @@
+/** From what came over the wire to typed objects, or to sentences that say what is wrong. Never throws. */
+import type { z } from 'zod';
+import type { Kind } from './names.ts';
+import { DEFINITIONS, type Metadata, type ObjectOf } from './objects.ts';
+
+export type Parsed<K extends Kind> =
+  | { readonly ok: true; readonly object: ObjectOf<K> }
+  | { readonly ok: false; readonly metadata: Metadata; readonly problems: readonly string[] };
+
+/** Longest list of problems that is reported; one more line says how many were left out. */
+const MAX_PROBLEMS = 16;
+
+/**
+ * Reads one object as the API server returns it (or as a file holds it). Fields that the schema does not have are ignored, as the
+ * API server prunes them. A status that does not fit is dropped: it is written anew, and as evidence it counts as not seen.
+ */
+export function parseObject<K extends Kind>(kind: K, raw: unknown): Parsed<K> {
+  const definition = DEFINITIONS[kind];
+  const fields = isRecord(raw) ? raw : {};
+  const metadata = readMetadata(fields['metadata']);
+  const spec = definition.spec.safeParse(tame(fields['spec']), { reportInput: true });
+  const problems = [...nameProblems(kind, metadata.name), ...(spec.success ? [] : describeIssues('spec', spec.error))];
+  if (!spec.success || problems.length > 0) return { ok: false, metadata, problems: shorten(problems) };
+  const status = definition.status.safeParse(tame(fields['status']));
+  return {
+    ok: true,
+    object: { kind, metadata, spec: spec.data, status: status.success ? status.data : null },
+  };
+}
+
+/** What the API server refuses about changing one spec into another, as parsed. Empty where the change is allowed. */
+export function updateProblems<K extends Kind>(
+  kind: K,
+  before: ObjectOf<K>['spec'],
+  after: ObjectOf<K>['spec'],
+): string[] {
+  const remedies: Readonly<Record<string, string | undefined>> = DEFINITIONS[kind].immutable;
+  const old: Readonly<Record<string, unknown>> = { ...before };
+  const now: Readonly<Record<string, unknown>> = { ...after };
+  return Object.entries(remedies)
+    .filter(([field]) => canonical(old[field]) !== canonical(now[field]))
+    .map(([field, remedy]) => `spec.${field}: ${immutableMessage(remedy ?? '')}`);
+}
+
+/** The message of an immutable field; CRD and parse say the same. */
+export const immutableMessage = (remedy: string): string => `cannot be changed: ${remedy}`;
+
+/** The message of a name that is too long; CRD and parse say the same. */
+export function nameMessage(kind: Kind): string {
+  const { most, because } = DEFINITIONS[kind].name;
+  return `must have at most ${most} characters: ${because}`;
+}
+
+// ---------------------------------------------------------------------------------------------------- input
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Deeper than any schema of ours, and far from the end of the stack. */
+const MAX_DEPTH = 24;
+/** More than any list or map of ours may hold: what is beyond changes no verdict, but costs time. */
+const MAX_ENTRIES = 4_096;
+
+/** Null members of objects are dropped, as the API server drops them; what no schema can accept is cut off. */
+function tame(value: unknown, depth = 0): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth === MAX_DEPTH) return undefined;
+  if (Array.isArray(value)) return value.slice(0, MAX_ENTRIES).map((item) => tame(item, depth + 1));
+  const entries = Object.entries(value).slice(0, MAX_ENTRIES);
+  return Object.fromEntries(
+    entries.filter(([, item]) => item !== null).map(([key, item]) => [key, tame(item, depth + 1)]),
+  );
+}
+
+function readMetadata(raw: unknown): Metadata {
+  const fields = isRecord(raw) ? raw : {};
+  const string = (field: string): string => (typeof fields[field] === 'string' ? fields[field] : '');
+  const instant = (field: string): string | null => (typeof fields[field] === 'string' ? fields[field] : null);
+  const strings = (field: string): Readonly<Record<string, string>> => {
+    const map = isRecord(fields[field]) ? fields[field] : {};
+    return Object.fromEntries(
+      Object.entries(map).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+    );
+  };
+  const finalizers = Array.isArray(fields['finalizers']) ? fields['finalizers'] : [];
+  return {
+    name: string('name'),
+    namespace: string('namespace'),
+    uid: string('uid'),
+    resourceVersion: string('resourceVersion'),
+    generation: Number.isSafeInteger(fields['generation']) ? Number(fields['generation']) : 0,
+    labels: strings('labels'),
+    annotations: strings('annotations'),
+    finalizers: finalizers.filter((entry): entry is string => typeof entry === 'string'),
+    creationTimestamp: instant('creationTimestamp'),
+    deletionTimestamp: instant('deletionTimestamp'),
+  };
+}
+
+function nameProblems(kind: Kind, name: string): string[] {
+  if (name === '') return ['metadata.name: is required'];
+  return name.length <= DEFINITIONS[kind].name.most ? [] : [`metadata.name: ${nameMessage(kind)}`];
+}
+
+/** Text that is equal for equal values, whatever the order of keys. */
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+  if (!isRecord(value)) return JSON.stringify(value) ?? '';
+  const present = Object.keys(value).filter((key) => value[key] !== undefined);
+  return `{${present.sort().map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`)}}`;
+}
+
+// ---------------------------------------------------------------------------------------------------- sentences
+
+function shorten(problems: readonly string[]): string[] {
+  const rest = problems.length - MAX_PROBLEMS;
+  return rest <= 0 ? [...problems] : [...problems.slice(0, MAX_PROBLEMS), `and ${rest} more problems`];
+}
+
+/** One sentence per issue: `spec.rotation.generation: must be 1 or more (got 0)`. */
+export function describeIssues(root: string, error: z.ZodError): string[] {
+  return error.issues.map((issue) => `${pathText(root, issue.path)}: ${sentence(issue)}`);
+}
+
+function pathText(root: string, path: readonly PropertyKey[]): string {
+  let text = root;
+  for (const step of path) {
+    if (typeof step === 'number') text += `[${step}]`;
+    else text += /^[A-Za-z0-9_]+$/.test(String(step)) ? `.${String(step)}` : `[${quote(String(step))}]`;
+  }
+  return text;
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  string: 'a text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+  record: 'an object',
+};
+
+function sentence(issue: z.core.$ZodIssue): string {
+  const got = gotText(issue.input);
+  switch (issue.code) {
+    case 'invalid_type':
+      if (issue.input === undefined) return 'is required';
+      return `must be ${TYPES[issue.expected] ?? issue.expected}${got}`;
+    case 'invalid_value':
+      return issue.input === undefined ? 'is required' : `must be ${oneOf(issue.values)}${got}`;
+    case 'too_small':
+      return issue.origin === 'array'
+        ? `must have at least ${issue.minimum} ${issue.minimum === 1 ? 'item' : 'items'}`
+        : issue.origin === 'string'
+          ? 'must not be empty'
+          : `must be ${issue.minimum} or more${got}`;
+    case 'too_big':
+      return issue.origin === 'array'
+        ? `must have at most ${issue.maximum} items`
+        : issue.origin === 'string'
+          ? `must have at most ${issue.maximum} characters`
+          : `must be ${issue.maximum} or less${got}`;
+    default:
+      return `${issue.message}${got}`;
+  }
+}
+
+const oneOf = (values: readonly unknown[]): string =>
+  values.length === 1 ? String(values[0]) : `one of ${values.map(String).join(', ')}`;
+
+function gotText(input: unknown): string {
+  if (typeof input === 'string') return ` (got ${quote(input)})`;
+  if (typeof input === 'number' || typeof input === 'boolean') return ` (got ${input})`;
+  if (Array.isArray(input)) return '';
+  return input === null ? ' (got null)' : '';
+}
+
+/** Quoted, control characters escaped, and short. */
+const quote = (value: string): string => JSON.stringify(value.length <= 60 ? value : `${value.slice(0, 60)}...`);

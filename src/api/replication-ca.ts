@@ -1,0 +1,306 @@
+import { z } from 'zod';
+import type { Definition } from './definition.ts';
+import {
+  conditions,
+  type DeepReadonly,
+  DELETION_POLICIES,
+  display,
+  duration,
+  instant,
+  keyFields,
+  keySizeRule,
+  MAX_MESSAGE,
+  atomic,
+  mapBy,
+  memberName,
+  objectName,
+  observedGeneration,
+  PROFILES,
+  printable,
+  reason,
+  setOf,
+  sha256,
+  shorterThan,
+  subject,
+  text,
+  whole,
+  withRules,
+} from './fields.ts';
+import { MAX_CA_NAME, MAX_GENERATION, REPLICATION_CA } from './names.ts';
+
+/** Most members that a mesh has, and so the most that `departed` can name. */
+const MAX_MEMBERS = 1_000;
+/** Most generations that a status lists: the bundle holds two, what is older is being removed. */
+const MAX_GENERATIONS = 16;
+
+const generationNumber = () => whole(1, MAX_GENERATION);
+
+const privateKey = withRules(z.object(keyFields(4096)), keySizeRule);
+
+const passphraseSecretRef = z.object({
+  name: objectName().describe("Name of the Secret, in the CA's namespace. Required. Example: ca-pass"),
+  key: text(253, {
+    pattern: /^[A-Za-z0-9._-]+$/,
+    says: 'must be a key of a Secret: letters, digits, dots, hyphens and underscores',
+  })
+    .optional()
+    .describe('Key inside the Secret. Default: passphrase. Example: passphrase'),
+});
+
+const NAMESPACE_OR_ALL = {
+  pattern: /^(\*|[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)$/,
+  says: 'must be the name of a namespace, or * for all',
+};
+
+const allowedNamespaces = withRules(setOf(text(63, NAMESPACE_OR_ALL), 256), {
+  cel: "self.size() == 1 || !self.exists(n, n == '*')",
+  says: 'must hold * alone, or names only',
+  holds: (names) => names.length === 1 || !names.includes('*'),
+});
+
+const PERCENTAGE = /^([1-9]|[1-9][0-9]|100)%$/;
+const maxConcurrent = withRules(
+  z
+    .union([z.int(), z.string()], { error: 'must be a number or a percentage, such as 2 or 25%' })
+    .meta({ 'x-kubernetes-int-or-string': true }),
+  {
+    cel: `type(self) == int ? self >= 1 && self <= ${MAX_MEMBERS} : string(self).matches(r'${PERCENTAGE.source}')`,
+    says: `must be a number from 1 to ${MAX_MEMBERS} or a percentage from 1% to 100%`,
+    holds: (value) => (typeof value === 'number' ? value >= 1 && value <= MAX_MEMBERS : PERCENTAGE.test(value)),
+  },
+);
+
+const rotation = z.object({
+  generation: generationNumber()
+    .optional()
+    .describe(
+      'The wanted signer. A number above every one used so far rotates to it; the previous one, while a rotation is under way, ' +
+        'rolls back. Default: decided by renewBefore. Example: 2',
+    ),
+  maxConcurrent: maxConcurrent
+    .optional()
+    .describe(
+      'How many members may change at one time: a number, or a percentage of the members (rounded up, at least 1). ' +
+        'Default: 1. Example: 10%',
+    ),
+  soak: duration({ least: '0s', most: '720h' })
+    .optional()
+    .describe(
+      'Extra hold after a stage is proven, never instead of the proof; a rollback does not wait for it. ' +
+        'Go duration, 0s to 720h. Default: 0s. Example: 10m',
+    ),
+  departed: setOf(memberName(), MAX_MEMBERS)
+    .optional()
+    .describe(
+      'Members (namespace/name of their ClusterCertificates) that were deleted during a rotation and are really gone; an entry ' +
+        'counts only while no ClusterCertificate of that name exists. Default: none. Example: [storage/vast3]',
+    ),
+});
+
+const spec = withRules(
+  z.object({
+    profile: z.enum(PROFILES).optional().describe('Target system of the members. Default: generic. Example: generic'),
+    commonName: printable(56)
+      .optional()
+      .describe(
+        'Common name of the CA, up to 56 characters; generation n is called "<commonName> G<n>". A change applies to the next ' +
+          'generation. Default: metadata.name. Example: Replication-Root-CA',
+      ),
+    subject: subject()
+      .optional()
+      .describe('Further parts of the name of the CA. A change applies to the next generation. Default: none.'),
+    privateKey: privateKey
+      .optional()
+      .describe('Key of the CA. A change applies to the next generation. Default: by the profile; generic: ECDSA 256.'),
+    duration: duration({ least: '1m' })
+      .optional()
+      .describe(
+        'Life of a generation, at least 1m. Go duration. A change applies to the next generation. ' +
+          'Default: 87600h (10 years). Example: 43800h',
+      ),
+    renewBefore: duration({ least: '1s' })
+      .optional()
+      .describe(
+        'With rotation.generation unset, a rotation begins when less than this is left of the signer; never more than a third of ' +
+          'its life. Go duration, at least 1s, shorter than duration. Default: 8760h (1 year). Example: 4380h',
+      ),
+    passphraseSecretRef: passphraseSecretRef
+      .optional()
+      .describe(
+        'Passphrase under which CA keys are stored, as encrypted PKCS#8. Applies from the next generation. ' +
+          'Default: keys are stored unencrypted.',
+      ),
+    allowedNamespaces: allowedNamespaces
+      .optional()
+      .describe(
+        'Namespaces whose ClusterCertificates may use this CA, besides its own; "*" alone for all. At most 256. ' +
+          'Default: none. Example: [storage-a]',
+      ),
+    deletionPolicy: z
+      .enum(DELETION_POLICIES)
+      .optional()
+      .describe(
+        'What becomes of the CA keys and the ledger when this object is deleted: Retain or Delete. Default: Retain. Example: Delete',
+      ),
+    rotation: rotation
+      .optional()
+      .describe('Which generation is to sign, and how to get there. Default: decided by renewBefore.'),
+  }),
+  shorterThan('renewBefore', 'duration'),
+);
+
+/** Phases, for display. Decisions are read from the ledger, never from here. */
+export const PHASES = [
+  'Pending',
+  'Stable',
+  'Appending',
+  'Rolling',
+  'Dropping',
+  'RollingBack',
+  'Stalled',
+  'Terminating',
+] as const;
+export const DIRECTIONS = ['Forward', 'Backward'] as const;
+export const STAGES = ['Append', 'Roll', 'Drop'] as const;
+/** What a generation is to the mesh at the moment. */
+export const GENERATION_ROLES = ['Next', 'Signer', 'Old'] as const;
+/** Most members that a status lists one by one. */
+export const MAX_LISTED = 20;
+
+const waitingFor = atomic(
+  z.object({
+    member: memberName().describe('The member, namespace/name of its ClusterCertificate. Example: storage/vast2'),
+    reason: reason().describe('Why, in one word. Example: Unreachable'),
+    message: text(MAX_MESSAGE).describe(
+      'Why, for people, with the next step. Example: 172.31.2.1:49002 does not answer',
+    ),
+  }),
+  0,
+  MAX_LISTED,
+);
+
+const status = z.object({
+  observedGeneration: observedGeneration(),
+  phase: z.enum(PHASES).optional().describe('Where the CA stands, for display. Default: none yet. Example: Rolling'),
+  signer: generationNumber().optional().describe('The generation that signs leaves now. Default: none yet. Example: 2'),
+  signerName: display().optional().describe('The signer, for display. Default: none yet. Example: G2'),
+  progress: display()
+    .optional()
+    .describe('Members that are through with the present stage, of all, for display. Default: none. Example: 1/3'),
+  blockedBy: display()
+    .optional()
+    .describe('The first member that is waited for, and why, for display. Default: none. Example: vast2/Unreachable'),
+  expires: display()
+    .optional()
+    .describe('Day on which the signer expires, for display. Default: none yet. Example: 2036-10-02'),
+  conditions: conditions().optional(),
+  generations: mapBy(
+    'number',
+    z.object({
+      number: generationNumber().describe('Number of the generation. Example: 2'),
+      role: z.enum(GENERATION_ROLES).describe('What it is now: Next, Signer or Old. Example: Signer'),
+      subject: text(1_024).describe('Subject of the certificate. Example: CN=Replication-Root-CA G2'),
+      fingerprint: sha256().describe('SHA-256 of the certificate (DER), lower-case hex.'),
+      notBefore: instant().describe('Valid from, RFC 3339. Example: 2026-10-05T00:00:00Z'),
+      notAfter: instant().describe('Valid until, RFC 3339. Example: 2036-10-02T00:00:00Z'),
+      secretName: objectName().describe('Secret of the generation. Example: vast-g2-3f2a9c1b'),
+    }),
+    0,
+    MAX_GENERATIONS,
+  )
+    .optional()
+    .describe('The generations that the ledger names, lowest first. Default: none yet.'),
+  bundle: z
+    .object({
+      sha256: sha256().describe('SHA-256 of the published bundle (PEM text), lower-case hex.'),
+      generations: atomic(generationNumber(), 1, MAX_GENERATIONS).describe(
+        'Generations in it, oldest first. Example: [1, 2]',
+      ),
+    })
+    .optional()
+    .describe('What members are to trust now. Default: none yet.'),
+  members: z
+    .object({
+      total: whole(0).describe('Members of the mesh. Example: 3'),
+      trustNext: whole(0).describe('Members seen to trust the next generation. Example: 2'),
+      onSigner: whole(0).describe('Members seen to present a leaf of the signer. Example: 1'),
+    })
+    .optional()
+    .describe('The members, counted. Default: none yet.'),
+  rotation: z
+    .object({
+      from: generationNumber().optional().describe('Generation that is left. Default: none while stable. Example: 1'),
+      to: generationNumber().optional().describe('Generation that is to sign. Default: none while stable. Example: 2'),
+      direction: z
+        .enum(DIRECTIONS)
+        .optional()
+        .describe('Forward, or Backward while rolling back. Default: none while stable. Example: Forward'),
+      stage: z
+        .enum(STAGES)
+        .optional()
+        .describe(
+          'Append (trust the next), Roll (re-issue) or Drop (stop trusting the old). Default: none while stable. Example: Roll',
+        ),
+      startedAt: instant().optional().describe('When the rotation began, RFC 3339. Default: none while stable.'),
+      stageStartedAt: instant().optional().describe('When the stage began, RFC 3339. Default: none while stable.'),
+      waitingFor: waitingFor
+        .optional()
+        .describe(`Members that the stage waits for, at most ${MAX_LISTED}. Default: none.`),
+      waitingForTotal: whole(0)
+        .optional()
+        .describe('How many members the stage waits for in all. Default: none. Example: 2'),
+      mustStartBy: instant()
+        .optional()
+        .describe('The latest start of the next rotation that ends before something expires, RFC 3339. Default: none.'),
+      next: text(MAX_MESSAGE)
+        .optional()
+        .describe('What to do so that the rotation goes on. Default: none. Example: make storage/vast2 reachable'),
+    })
+    .optional()
+    .describe('The rotation under way, or when the next one is due. Default: none.'),
+  history: atomic(
+    z.object({
+      generation: generationNumber().describe('Generation that signed in the end. Example: 2'),
+      startedAt: instant().describe('When the rotation began, RFC 3339. Example: 2026-10-05T00:00:00Z'),
+      completedAt: instant().describe('When it was complete, RFC 3339. Example: 2026-10-05T02:00:00Z'),
+    }),
+    0,
+    10,
+  )
+    .optional()
+    .describe('The last 10 rotations, oldest first. Default: none.'),
+});
+
+export type ReplicationCASpec = DeepReadonly<z.infer<typeof spec>>;
+export type ReplicationCAStatus = DeepReadonly<z.infer<typeof status>>;
+
+export const replicationCaDefinition: Definition<'ReplicationCA', ReplicationCASpec, ReplicationCAStatus> = {
+  resource: REPLICATION_CA,
+  shortName: 'rca',
+  description:
+    'The private CA of one replication mesh. Its generations replace each other without a link breaking: a stage of a rotation ends ' +
+    'when every member was seen to have taken part, never because time has passed.',
+  name: { most: MAX_CA_NAME, because: 'the names of its Secrets and generations are made from it' },
+  spec,
+  status,
+  immutable: {},
+  selectable: [],
+  columns: [
+    { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'Where the CA stands.' },
+    { name: 'Signer', type: 'string', jsonPath: '.status.signerName', description: 'The generation that signs.' },
+    {
+      name: 'Progress',
+      type: 'string',
+      jsonPath: '.status.progress',
+      description: 'Members that are through with the present stage, of all.',
+    },
+    {
+      name: 'Waiting-For',
+      type: 'string',
+      jsonPath: '.status.blockedBy',
+      description: 'The first member that is waited for, and why.',
+    },
+    { name: 'Expires', type: 'string', jsonPath: '.status.expires', description: 'Day on which the signer expires.' },
+    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since creation.' },
+  ],
+};

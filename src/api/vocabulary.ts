@@ -1,0 +1,114 @@
+/**
+ * Conditions, reasons and events: the words that users, GitOps tools and alerts match on.
+ * A word is added here before it is used, with the one line that documents it; none is ever given a second meaning.
+ */
+
+/** Condition types, in the order in which they stand in status. */
+export const CONDITIONS = {
+  Reconciling: 'This spec has not been acted on yet. False during a rotation.',
+  Stalled: 'Nothing goes on until the user changes this object or what the message names.',
+  Ready:
+    'What this object stands for is served and consistent, also during a rotation. Of a peer: its references resolve.',
+  Rotating: 'The CA moves from one generation to another; the reason says what it waits for.',
+  Delivered: 'The present revision of the Secret was seen at the member.',
+  Verified: 'Every edge was seen to work in real handshakes.',
+} as const;
+export type ConditionType = keyof typeof CONDITIONS;
+
+/** Why a condition has its status. */
+export const CONDITION_REASONS = {
+  // Ready
+  Serving: 'Ready: bundle and leaves are served.',
+  Issued: 'Ready: the Secret holds a valid leaf and the current bundle.',
+  Resolved: 'Ready: every reference of the peer resolves.',
+  Pending: 'Ready is not known yet: the first pass has not ended.',
+  NotIssued: 'Not ready: no Secret has been written for this certificate yet.',
+  Expired: 'Not ready: the certificate is past its notAfter.',
+  Terminating: 'Not ready: the object is being deleted.',
+  // Reconciling
+  Progressing: 'Reconciling: the controller acts on this spec.',
+  UpToDate: 'Not reconciling, or not stalled: this spec has been acted on.',
+  // Stalled
+  InvalidSpec: 'The spec breaks a rule that the API server did not check.',
+  GenerationUnavailable: 'spec.rotation.generation names a number that cannot be rotated to.',
+  LedgerMissing: 'Generation or member Secrets exist but the ledger does not: restore it.',
+  LedgerInvalid: 'The ledger cannot be read: restore it.',
+  LedgerBehind: 'Members hold Secrets of a later epoch than the ledger: an old backup was restored.',
+  GenerationSecretMissing: 'A generation that the ledger names has no Secret: restore it; it is never minted again.',
+  GenerationSecretInvalid: 'The Secret of a generation does not hold what the ledger says.',
+  PassphraseUnavailable: 'The passphrase Secret is missing, empty, or does not open the CA key.',
+  BundleUnsafe: 'The coming bundle would break a verifier: same key, same subject or same key id twice.',
+  BundleNotHonoured: 'A member was seen not to trust both CAs of the bundle.',
+  CANotFound: 'caRef names no ReplicationCA.',
+  CANotReady: 'The ReplicationCA has no signer yet.',
+  NamespaceNotAllowed: 'The ReplicationCA does not list this namespace in allowedNamespaces.',
+  NotNamedByPeer: 'A certificate from another namespace is issued once a ReplicationPeer beside the CA names it.',
+  SecretConflict: 'The Secret of that name is not ours, or belongs to another certificate.',
+  CertificateNotFound: 'A member names no ClusterCertificate.',
+  MixedCA: 'The members of one peer use different ReplicationCAs.',
+  WrongNamespace: 'A peer counts only in the namespace of its ReplicationCA.',
+  // Rotating
+  Stable: 'No rotation is under way.',
+  RotationPending: 'A change is wanted and waits until it may begin.',
+  WaitingForEvidence: 'The stage waits until it was seen at every member.',
+  Soaking: 'Proven; spec.rotation.soak has not passed yet.',
+  RollingBack: 'The rotation was turned round.',
+  // Delivered
+  Presented: 'Delivered: a probe saw this leaf.',
+  NotPresented: 'Not delivered: a probe saw another certificate.',
+  NotObserved: 'Not known: no probe has seen the member since the Secret was written.',
+  // Verified
+  AllEdgesVerified: 'Every edge was seen to work.',
+  EdgesFailing: 'At least one edge was seen not to work.',
+  EdgesUnknown: 'At least one edge has not been seen, and none was seen to fail.',
+} as const;
+export type ConditionReason = keyof typeof CONDITION_REASONS;
+
+/** Why a member is waited for (status.rotation.waitingFor, blockedBy) or why its evidence is what it is. */
+export const MEMBER_REASONS = {
+  NeverObserved: 'No probe has reached the member yet.',
+  NoPeer: 'No ReplicationPeer beside the CA names this member.',
+  NameNotResolved: 'The host name of an endpoint does not resolve.',
+  ConnectionRefused: 'Nothing listens at an endpoint.',
+  Unreachable: 'An endpoint does not answer.',
+  HandshakeFailed: 'An endpoint answers, but not with TLS as expected.',
+  NotEnforced: 'An endpoint accepts any client certificate: its trust cannot be seen.',
+  ManyInstances: 'Several nodes stand behind one address: a sample is no proof.',
+  Stale: 'The evidence is older than it may be.',
+  Outdated: 'The evidence is from before the last write of the Secret or the last grant.',
+  Contradictory: 'Probes of one member disagree.',
+  NotTrusted: 'The member does not trust the next CA yet.',
+  NotPresented: 'The member does not present a leaf of the signer yet.',
+  StillTrusted: 'The member still trusts the CA that is to be dropped.',
+  Regressed: 'The member went back to what it had before.',
+  EdgeNotVerified: 'An edge of the member has not been seen to work.',
+  WaitingForGrant: 'Its turn comes when the members before it are proven.',
+  Deleted: 'The ClusterCertificate was deleted during a rotation: list it in spec.rotation.departed if it is gone.',
+  Verified: 'Everything that is asked of the member was seen.',
+} as const;
+export type MemberReason = keyof typeof MEMBER_REASONS;
+
+/** Reasons of events. */
+export const EVENT_REASONS = {
+  GenerationMinted: 'A CA key and certificate were made.',
+  GenerationRemoved: 'The Secret of a dropped generation was deleted.',
+  RotationStarted: 'A rotation to another generation began.',
+  StageEntered: 'A stage of the rotation began.',
+  RollbackStarted: 'The rotation was turned round.',
+  RotationCompleted: 'The rotation is complete; only the new generation is trusted.',
+  RotationHeld: 'The rotation cannot go on; the note names the member and the next step.',
+  GrantOpened: "Leave was given for one member's Secret to change.",
+  GrantProven: 'The change was seen at the member.',
+  MemberJoined: 'A member was added to the mesh.',
+  MemberLeft: 'A member left the mesh; its leaf stays accepted until its generation is dropped.',
+  Issued: 'A leaf was issued.',
+  Renewed: 'A leaf was replaced by one of the same generation.',
+  SecretRepaired: 'The content of a Secret was put right.',
+  SecretConflict: 'The Secret of that name is not ours and was left alone.',
+  SecretTerminating: 'A Secret that is still needed is being deleted by someone.',
+  ExpiryNear: 'A certificate expires soon and cannot be renewed.',
+  Stalled: 'Nothing goes on until the user acts.',
+  EdgeVerified: 'An edge that failed works again.',
+  EdgeFailing: 'An edge that worked fails.',
+} as const;
+export type EventReason = keyof typeof EVENT_REASONS;
