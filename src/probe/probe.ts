@@ -1,0 +1,218 @@
+/** One member's endpoint, probed at every address its name has: which chain it presents and which CAs it trusts. */
+import { lookup } from 'node:dns/promises';
+import net from 'node:net';
+import type { Canary } from './canary.ts';
+import { type Attempt, type FailureReason, type Outcome, handshake } from './handshake.ts';
+import { type Answer, type Round, type Trust, judge, roundsNeeded } from './verdict.ts';
+
+export type { Answer, Trust };
+
+export type UnreachableReason = FailureReason | 'NameNotResolved' | 'TooManyAddresses';
+
+/** What was seen of one address. */
+export type EndpointObservation =
+  | {
+      readonly kind: 'reached';
+      readonly address: string;
+      readonly port: number;
+      /** PEM, leaf first, as shown by the last handshake. */
+      readonly presented: readonly string[];
+      /** Leaves that other handshakes of the same probe were shown instead: a reload just now, or several instances. */
+      readonly alsoPresented: readonly string[];
+      /** Whether the server demands a client certificate that it trusts; null: not known. */
+      readonly enforced: boolean | null;
+      /** By generation. */
+      readonly trusts: ReadonlyMap<number, Trust>;
+      /** TCP connections this took. */
+      readonly connections: number;
+    }
+  | {
+      readonly kind: 'unreachable';
+      /** The host itself where it has no address. */
+      readonly address: string;
+      readonly port: number;
+      readonly reason: UnreachableReason;
+      readonly message: string;
+      readonly connections: number;
+    };
+
+/** The addresses of a name; rejects or gives none when it does not resolve. */
+export type Resolve = (host: string) => Promise<readonly string[]>;
+
+export interface ProbeRequest {
+  /** DNS name or IP address. */
+  readonly host: string;
+  readonly port: number;
+  /** SNI; default: the host where it is a name. */
+  readonly servername?: string | undefined;
+  /** Bound on each connection and on resolving the name. */
+  readonly timeoutMs: number;
+  readonly control: Canary;
+  /** By generation. Empty: only the presented chain is read, and whether client certificates are enforced. */
+  readonly candidates: ReadonlyMap<number, Canary>;
+  readonly resolve?: Resolve;
+  readonly signal: AbortSignal;
+}
+
+/** More than a replication endpoint can mean; a name with more is a mistake or an attack. */
+export const MAX_ADDRESSES = 32;
+
+/**
+ * Probes every address of an endpoint, one handshake at a time per address: one for the control, then per
+ * candidate one (trusted) or two (refused); up to five where a TLS 1.3 server gives no positive sign.
+ * @returns one observation per address, or a single unreachable one when the name gives none
+ * @throws only `signal.reason`, or for a canary that is no certificate
+ */
+export async function probeEndpoint(request: ProbeRequest): Promise<EndpointObservation[]> {
+  const { host, port, signal } = request;
+  signal.throwIfAborted();
+  const addresses = await addressesOf(request);
+  if ('reason' in addresses) return [{ kind: 'unreachable', address: host, port, connections: 0, ...addresses }];
+  return Promise.all(addresses.map((address) => new AddressProbe(request, address).run()));
+}
+
+interface NoAddresses {
+  readonly reason: UnreachableReason;
+  readonly message: string;
+}
+
+async function addressesOf({
+  host,
+  resolve = systemResolve,
+  timeoutMs,
+  signal,
+}: ProbeRequest): Promise<readonly string[] | NoAddresses> {
+  if (net.isIP(host) !== 0) return [host];
+  const found = await resolved(host, resolve, timeoutMs, signal);
+  if (found === null) return { reason: 'NameNotResolved', message: `the name ${host} does not resolve` };
+  const addresses = [...new Set(found)];
+  if (addresses.length > MAX_ADDRESSES) {
+    const message = `the name ${host} has ${addresses.length} addresses; at most ${MAX_ADDRESSES} are probed`;
+    return { reason: 'TooManyAddresses', message };
+  }
+  return addresses;
+}
+
+async function systemResolve(host: string): Promise<readonly string[]> {
+  return (await lookup(host, { all: true })).map(({ address }) => address);
+}
+
+/** A resolver cannot be cancelled, only left alone. @returns null: no address, in time */
+function resolved(
+  host: string,
+  resolve: Resolve,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<readonly string[] | null> {
+  return new Promise((settle, reject) => {
+    const timer = setTimeout(() => finish(null), timeoutMs);
+    const onAbort = (): void => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const finish = (addresses: readonly string[] | null): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+      settle(addresses?.length === 0 ? null : addresses);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    resolve(host).then(finish, () => finish(null));
+  });
+}
+
+/** The handshakes with one address, and what they have shown so far. */
+class AddressProbe {
+  readonly #request: ProbeRequest;
+  readonly #address: string;
+  #connections = 0;
+  #last: Attempt | null = null;
+  #presented: readonly string[] = [];
+  readonly #leaves = new Set<string>();
+
+  constructor(request: ProbeRequest, address: string) {
+    this.#request = request;
+    this.#address = address;
+  }
+
+  async run(): Promise<EndpointObservation> {
+    const { port, candidates } = this.#request;
+    const control = await this.#handshake(this.#request.control, null);
+    const { outcome } = control;
+    if (outcome.kind === 'failed' && this.#presented.length === 0) {
+      const { reason, message } = outcome;
+      return { kind: 'unreachable', address: this.#address, port, reason, message, connections: this.#connections };
+    }
+    let enforced = enforcedBy(outcome);
+    const trusts = new Map<number, Trust>();
+    for (const [generation, canary] of candidates) {
+      const { answer, detail, enforced: seen } = await this.#verdict(control, canary);
+      trusts.set(generation, { answer, detail });
+      enforced = seen ?? enforced;
+    }
+    const alsoPresented = [...this.#leaves].filter((leaf) => leaf !== this.#presented[0]);
+    return {
+      kind: 'reached',
+      address: this.#address,
+      port,
+      presented: this.#presented,
+      alsoPresented,
+      enforced,
+      trusts,
+      connections: this.#connections,
+    };
+  }
+
+  /** Repeats a weak answer until enough rounds agree; answers that differ are no answer. */
+  async #verdict(firstControl: Attempt, canary: Canary): Promise<Round> {
+    let control = firstControl;
+    const first = judge(control.outcome, (await this.#candidate(canary, control)).outcome);
+    for (let agreeing = 1; agreeing < roundsNeeded(first); agreeing += 1) {
+      // A slow server must be seen to refuse the control again each time; a refusal needs no other yardstick.
+      if (first.answer === 'yes') control = await this.#handshake(this.#request.control, control);
+      const next = judge(control.outcome, (await this.#candidate(canary, control)).outcome);
+      if (next.answer !== first.answer) {
+        const detail = `answers differ between rounds: ${first.detail}; then ${next.detail}. It may be reloading, or be several instances`;
+        return { answer: 'unknown', weak: false, enforced: next.enforced, detail };
+      }
+    }
+    return first;
+  }
+
+  /** A control that could not be judged says nothing that a candidate could add to. */
+  async #candidate(canary: Canary, control: Attempt): Promise<Pick<Attempt, 'outcome'>> {
+    return control.outcome.kind === 'failed' ? control : this.#handshake(canary, control);
+  }
+
+  /** @param before the control of this round: tells the TLS version, and how long the server takes to refuse */
+  async #handshake(canary: Canary, before: Attempt | null): Promise<Attempt> {
+    const { port, timeoutMs, signal, host } = this.#request;
+    const attempt = await handshake({
+      address: this.#address,
+      port,
+      servername: this.#request.servername ?? host,
+      canary,
+      timeoutMs,
+      settleMs: before?.outcome.kind === 'rejected' ? 10 * before.verdictMs : 0,
+      version: this.#last?.version ?? 'TLSv1.2',
+      signal,
+    });
+    this.#connections += attempt.connections;
+    if (attempt.presented.length > 0) {
+      this.#last = attempt;
+      this.#presented = attempt.presented;
+      this.#leaves.add(attempt.presented[0] ?? '');
+    }
+    return attempt;
+  }
+}
+
+function enforcedBy(control: Outcome): boolean | null {
+  switch (control.kind) {
+    case 'rejected':
+      return true;
+    case 'failed':
+      return null;
+    case 'accepted':
+      return control.proof === 'finished' || control.proof === 'ticket' ? false : null;
+  }
+}
