@@ -1,0 +1,28 @@
+import type { KeyEncoding, KeySpec } from '../pki/keys.ts';
+
+/** What a target system asks of its certificates and of whoever watches them: data, one file per system. */
+export interface Profile {
+  readonly name: string;
+  /** Key of a generation when the ReplicationCA names none. */
+  readonly authorityKey: KeySpec;
+  /** Key of a leaf when the ClusterCertificate names none. */
+  readonly leafKey: KeySpec;
+  readonly leafEncoding: KeyEncoding;
+  /** The subject CN of a member that names none. */
+  readonly commonName: (member: string) => string;
+  readonly secret: {
+    readonly type: string;
+    /** Names of the Secret's keys. */
+    readonly bundle: string;
+    readonly certificate: string;
+    readonly privateKey: string;
+  };
+  /** The leaf's name in `status.certificates`. */
+  readonly certificateName: string;
+  /** Whether what a listening socket trusts also says what the member trusts when it dials. */
+  readonly trustStores: 'shared';
+  /** Pause between looks at the presented chain while no gate waits, milliseconds. */
+  readonly quietInterval: number;
+  /** Most probes of one member in an hour. */
+  readonly maxProbesPerHour: number;
+}

@@ -1,0 +1,91 @@
+import type { Ledger } from '../api/ledger.ts';
+import type { MemberKey } from '../api/names.ts';
+
+export type { MemberKey };
+
+/** What a member's Secret holds at this moment, as read from the API server. */
+export interface SecretFact {
+  /** Ledger epoch under which the Secret was written last. */
+  readonly epoch: number;
+  /** Hash of the content and its epoch: what evidence and acknowledgements refer to. */
+  readonly revision: string;
+  readonly leafFingerprint: string;
+  readonly leafNotAfter: number;
+  /** The generation that signed the leaf; null when no generation of the ledger did. */
+  readonly leaf: number | null;
+  /** The generations in its bundle, oldest first; null when it holds a certificate that the ledger does not know. */
+  readonly bundle: readonly number[] | null;
+}
+
+/** A ClusterCertificate that exists and names this CA. */
+export interface CertificateFact {
+  readonly uid: string;
+  /** Null: it may be issued. Otherwise why it is not taken into the roster yet. */
+  readonly barred: Blocker | null;
+  readonly secret: SecretFact | null;
+}
+
+/** The ends of edges that a member is in one peer: a role is asked for only when it is played. */
+export interface Roles {
+  readonly listens: boolean;
+  readonly dials: boolean;
+}
+
+/** What one ReplicationPeer saw of one member. Listed generations were seen; what is not listed is unknown. */
+export interface Evidence {
+  /** Ledger epoch read live before the probe began. */
+  readonly epoch: number;
+  readonly revision: string;
+  readonly observedAt: number;
+  readonly presents: { readonly fingerprint: string; readonly generation: number | null } | null;
+  readonly trusts: { readonly listening: readonly number[]; readonly dialling: readonly number[] };
+  readonly refuses: readonly number[];
+  /** Why something is unknown; empty when nothing is. */
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** One ReplicationPeer's view of one member. */
+export interface Witness {
+  readonly peer: string;
+  readonly member: MemberKey;
+  readonly roles: Roles;
+  /** How long what it saw counts, in milliseconds. */
+  readonly freshFor: number;
+  readonly evidence: Evidence | null;
+}
+
+/** Something that somebody waits for: who, a word for it, and what to do about it. */
+export interface Blocker {
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface GenerationFact {
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+/** What the user wants of the CA; durations in milliseconds. */
+export interface Wish {
+  /** `spec.rotation.generation`; null when Replicert is to decide by `renewBefore`. */
+  readonly generation: number | null;
+  readonly renewBefore: number;
+  readonly soak: number;
+  readonly maxConcurrent: number | `${number}%`;
+  readonly departed: ReadonlySet<MemberKey>;
+  /** The ReplicationCA is being deleted: nothing starts any more, members only leave. */
+  readonly deleting: boolean;
+}
+
+/** Everything the planner may know, gathered once per pass. */
+export interface Facts {
+  readonly wish: Wish;
+  readonly ledger: Ledger;
+  /** Certificates of the generations that the ledger names. */
+  readonly generations: ReadonlyMap<number, GenerationFact>;
+  readonly certificates: ReadonlyMap<MemberKey, CertificateFact>;
+  readonly witnesses: readonly Witness[];
+  /** Whether the namespace of this member is read at all: absence counts only where somebody looked. */
+  readonly watched: (namespace: string) => boolean;
+}

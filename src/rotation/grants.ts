@@ -1,0 +1,117 @@
+import type { Ledger, RosterEntry, Rotation } from '../api/ledger.ts';
+import { contentOf, sameBundle } from './content.ts';
+import { ask, type Finding, neededForGrant, OK, proofOf } from './evidence.ts';
+import type { Facts, MemberKey, SecretFact } from './facts.ts';
+import { names, type Story } from './story.ts';
+
+/** A rotating ledger. */
+export type Rotating = Ledger & { readonly rotation: Rotation };
+
+/** What was found of every member in this pass: the proof of the running stage, asked once and used for all decisions. */
+export type Findings = ReadonlyMap<MemberKey, Finding>;
+
+const secretOf = (facts: Facts, member: MemberKey): SecretFact | null => facts.certificates.get(member)?.secret ?? null;
+
+/** A member that was never given a Secret cannot break anything and is not asked for evidence (design rule 5). */
+const issued = (entry: RosterEntry): boolean => entry.leaf !== null;
+
+/**
+ * Asks the running stage's proof of every member that holds a grant. An open grant is judged on evidence from after its own
+ * Secret was written; a proven one on evidence from after the last proof, so that a member that came back with old files shows.
+ */
+export function findProofs(facts: Facts, { rotation, roster }: Rotating, now: number): Findings {
+  const findings = new Map<MemberKey, Finding>();
+  for (const [member, entry] of roster) findings.set(member, findProof(facts, rotation, member, entry, now));
+  return findings;
+}
+
+function findProof(facts: Facts, rotation: Rotation, member: MemberKey, entry: RosterEntry, now: number): Finding {
+  const certificate = facts.certificates.get(member);
+  if (certificate === undefined) return ask(facts, member, null, proofOf(rotation), entry.since, now);
+  if (entry.grant === null) {
+    if (certificate.barred !== null) return { ok: false, contrary: false, ...certificate.barred };
+    return { ok: false, contrary: false, reason: 'WaitingForGrant', message: `${member} waits for its turn.` };
+  }
+  const { secret } = certificate;
+  if (secret !== null && !written(secret, entry)) {
+    return { ok: false, contrary: false, reason: 'WaitingForSecret', message: `The Secret of ${member} is about to be written.` };
+  }
+  const since = entry.grant === 'Open' ? entry.since : rotation.provenEpoch;
+  return ask(facts, member, secret, proofOf(rotation), since, now);
+}
+
+/** Whether a Secret was written under the grant that its roster entry carries, with that content (design rule 3). */
+function written(secret: SecretFact, entry: RosterEntry): boolean {
+  return (
+    secret.epoch >= entry.since && secret.leaf === entry.leaf && secret.bundle !== null && sameBundle(secret.bundle, entry.bundle)
+  );
+}
+
+/** Marks the open grants whose proof was found. */
+export function proveGrants(rotating: Rotating, findings: Findings, epoch: number, story: Story): Rotating {
+  const proven = [...rotating.roster].filter(([member, entry]) => entry.grant === 'Open' && findings.get(member)?.ok === true);
+  if (proven.length === 0) return rotating;
+  const roster = new Map(rotating.roster);
+  for (const [member, entry] of proven) roster.set(member, { ...entry, grant: 'Proven' });
+  const { stage, to } = rotating.rotation;
+  const seen = { Append: `trusts generation ${to}`, Roll: `presents its leaf of generation ${to}`, Drop: 'refuses the old generation' }[stage];
+  story.tell('Normal', 'GrantProven', `${names(proven.map(([member]) => member))}: seen that it ${seen}`);
+  return { ...rotating, roster, rotation: { ...rotating.rotation, provenEpoch: epoch } };
+}
+
+/** Why no grant may be given now, or the members that get one. */
+export type Granting = { readonly members: readonly MemberKey[]; readonly held: ReadonlyMap<MemberKey, Finding & { ok: false }> };
+
+/**
+ * Chooses who is granted now. Evidence is asked again at each grant, of every other member and from after the last proof;
+ * the grantee's own is not, so that a broken member can be healed (design rule 2). A member seen to regress stops all grants.
+ */
+export function chooseGrants(facts: Facts, rotating: Rotating, findings: Findings, now: number): Granting {
+  const { rotation, roster } = rotating;
+  const waiting = [...roster].filter(([, entry]) => entry.grant === null).map(([member]) => member);
+  const open = [...roster.values()].filter((entry) => entry.grant === 'Open').length;
+  const room = concurrency(facts, roster.size) - open;
+  const held = new Map<MemberKey, Finding & { ok: false }>();
+  if (waiting.length === 0) return { members: [], held };
+
+  for (const [member, entry] of roster) {
+    const finding = findings.get(member) ?? OK;
+    if (entry.grant === 'Proven' && !finding.ok && finding.contrary) held.set(member, finding);
+  }
+  if (held.size > 0 || room <= 0) return { members: [], held };
+
+  const questions = neededForGrant(rotation);
+  for (const [member, entry] of roster) {
+    if (!issued(entry)) continue;
+    const finding = ask(facts, member, secretOf(facts, member), questions, rotation.provenEpoch, now);
+    if (!finding.ok) held.set(member, finding);
+  }
+  // One silent member is in everybody's way but its own; two are in everybody's.
+  const grantable = held.size === 0 ? waiting : held.size === 1 ? waiting.filter((member) => held.has(member)) : [];
+  return { members: grantable.filter((member) => deliverable(facts, member)).slice(0, room), held };
+}
+
+/** A grant that nobody can act on would only hold a slot. */
+function deliverable(facts: Facts, member: MemberKey): boolean {
+  return facts.certificates.get(member)?.barred === null;
+}
+
+/** Opens grants: from now on the ledger says that these Secrets are to hold the stage's content. */
+export function openGrants(rotating: Rotating, members: readonly MemberKey[], epoch: number, story: Story): Rotating {
+  if (members.length === 0) return rotating;
+  const content = contentOf(rotating.rotation);
+  const roster = new Map(rotating.roster);
+  for (const member of members) {
+    const entry = roster.get(member);
+    if (entry !== undefined) roster.set(member, { uid: entry.uid, ...content, since: epoch, grant: 'Open' });
+  }
+  story.tell('Normal', 'GrantOpened', `${names(members)}: Secret may change now`);
+  return { ...rotating, roster };
+}
+
+/** `spec.rotation.maxConcurrent` as a number of members: a percentage is rounded up, at least 1. */
+function concurrency(facts: Facts, members: number): number {
+  const wish = facts.wish.maxConcurrent;
+  if (typeof wish === 'number') return Math.max(1, wish);
+  return Math.max(1, Math.ceil((Number.parseInt(wish, 10) / 100) * members));
+}
