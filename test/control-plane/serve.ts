@@ -57,11 +57,13 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal
 // Our reader may be gone before we are.
 process.stdout.on('error', () => undefined);
 
-try {
-  const server = await bringUp();
-  say({ type: 'ready', server });
-} catch (error) {
-  if (!stopping) {
+await main();
+
+async function main(): Promise<void> {
+  try {
+    say({ type: 'ready', server: await bringUp() });
+  } catch (error) {
+    if (stopping) return;
     say({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
     await stop(1);
   }

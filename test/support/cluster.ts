@@ -27,7 +27,7 @@ export interface TestCluster {
 }
 
 /** What tests read of an audit event (audit.k8s.io/v1, level Metadata). */
-export interface AuditEvent {
+interface AuditEvent {
   readonly verb: string;
   readonly stage: string;
   readonly requestURI: string;

@@ -29,9 +29,9 @@ const CRDS = join(import.meta.dirname, '..', '..', 'crds');
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const named = process.env['KUBECONFIG'];
-  const { cluster, stop } = named === undefined || named === '' ? await startOurs() : await useNamed(named);
-  project.provide('cluster', cluster);
-  return stop;
+  const started = named === undefined || named === '' ? await startOurs() : await useNamed(named);
+  project.provide('cluster', started.cluster);
+  return () => started.stop();
 }
 
 interface Started {

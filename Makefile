@@ -1,0 +1,39 @@
+# Everything here sets itself up: it takes Node 20 or newer with npm, and Go 1.26 or newer (or the control plane's
+# binaries, see CONTRIBUTING.md). The Node that runs the project comes with the npm packages on Linux.
+# setup must not run on the Node that it installs.
+PATH_OUTSIDE := $(PATH)
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+export npm_config_update_notifier := false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lint format test crds demo bench control-plane clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install the npm packages if they are not what package-lock.json says
+	@PATH="$(PATH_OUTSIDE)" node .ci/setup.mjs
+
+lint: setup ## types, lint rules, format, dead code
+	@tsc && oxlint --type-aware && biome format && knip --no-progress
+
+format: setup ## format all files
+	@biome format --write
+
+test: setup ## all tests; ARGS="test/pki" for some; KUBECONFIG=... for a cluster of yours instead of an own one
+	@vitest run $(ARGS)
+
+crds: setup ## write crds/*.yaml from the schemas in src/api
+	@node src/cli/main.ts crds
+
+demo: setup ## two VAST clusters through a whole CA rotation; KEEP=1 leaves everything running until Ctrl-C
+	@KEEP=$(KEEP) node test/demo/main.ts
+
+bench: setup ## the benchmark
+	@node test/bench/main.ts $(ARGS)
+
+control-plane: setup ## an API server to play with until Ctrl-C
+	@node test/control-plane/main.ts up
+
+clean: ## remove what was installed here; the control plane's binaries stay in the user's cache
+	rm -rf node_modules .work dist
