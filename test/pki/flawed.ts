@@ -1,0 +1,100 @@
+/** Certificates that we would never issue: with any set of extensions, by a general library (@peculiar/x509). */
+import 'reflect-metadata';
+import { type KeyObject, webcrypto } from 'node:crypto';
+import * as x509 from '@peculiar/x509';
+import { type Certificate, parseCertificate } from '../../src/pki/certificate.ts';
+import { contextTag, element, sequence, unsignedInteger } from '../../src/pki/der.ts';
+import { generatePrivateKey } from '../../src/pki/keys.ts';
+import { DAY, NOW, P256 } from './support.ts';
+
+x509.cryptoProvider.set(webcrypto);
+
+const ECDSA = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+
+export interface FlawedCa {
+  readonly certificate: Certificate;
+  readonly key: KeyObject;
+  readonly name: x509.Name;
+}
+
+/** `subjectKeyId` in hex, null for none. */
+export async function flawedCa(
+  subject: string,
+  {
+    subjectKeyId,
+    serial,
+    key,
+    ca = true,
+    printable = true,
+  }: { subjectKeyId: string | null; serial: string; key?: KeyObject; ca?: boolean; printable?: boolean },
+): Promise<FlawedCa> {
+  const own = key ?? (await generatePrivateKey(P256));
+  const name = new x509.Name([{ CN: [printable ? { printableString: subject } : { utf8String: subject }] }]);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: serial,
+    name,
+    notBefore: new Date(NOW - DAY),
+    notAfter: new Date(NOW + DAY),
+    keys: await keyPair(own),
+    signingAlgorithm: ECDSA,
+    extensions: [
+      new x509.BasicConstraintsExtension(ca, undefined, true),
+      ...(ca ? [new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true)] : []),
+      ...(subjectKeyId === null ? [] : [new x509.SubjectKeyIdentifierExtension(subjectKeyId)]),
+    ],
+  });
+  return { certificate: parseCertificate(certificate.toString('pem')), key: own, name: certificate.subjectName };
+}
+
+export type AuthorityReference = { readonly keyId?: string | null; readonly certificate?: Certificate };
+
+/** A leaf whose authority key identifier holds what is given: a key id, issuer and serial of a certificate, or nothing. */
+export async function flawedLeaf(
+  ca: FlawedCa,
+  { keyId, certificate }: AuthorityReference,
+): Promise<{ certificate: Certificate; key: KeyObject }> {
+  const key = await generatePrivateKey(P256);
+  const { publicKey } = await keyPair(key);
+  const { privateKey: signingKey } = await keyPair(ca.key);
+  const fields = [
+    ...(keyId ? [element(contextTag(0, 'primitive'), Buffer.from(keyId, 'hex'))] : []),
+    ...(certificate
+      ? [
+          element(
+            contextTag(1, 'constructed'),
+            element(contextTag(4, 'constructed'), Buffer.from(certificate.rawIssuer, 'hex')),
+          ),
+          element(
+            contextTag(2, 'primitive'),
+            unsignedInteger(Buffer.from(certificate.serialNumber, 'hex')).subarray(2),
+          ),
+        ]
+      : []),
+  ];
+  const leaf = await x509.X509CertificateGenerator.create({
+    serialNumber: '4242',
+    subject: 'CN=member',
+    issuer: ca.name,
+    notBefore: new Date(NOW - DAY),
+    notAfter: new Date(NOW + DAY),
+    publicKey,
+    signingKey,
+    signingAlgorithm: ECDSA,
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension(['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']),
+      new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: 'member.example' }]),
+      ...(fields.length === 0 ? [] : [new x509.Extension('2.5.29.35', false, sequence(...fields))]),
+    ],
+  });
+  return { certificate: parseCertificate(leaf.toString('pem')), key };
+}
+
+async function keyPair(key: KeyObject): Promise<webcrypto.CryptoKeyPair> {
+  const { subtle } = webcrypto;
+  const privateKey = key.toCryptoKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign']);
+  const { d, key_ops, ...open } = await subtle.exportKey('jwk', privateKey);
+  const publicKey = await subtle.importKey('jwk', open, { name: 'ECDSA', namedCurve: 'P-256' }, true, ['verify']);
+  return { privateKey, publicKey };
+}
