@@ -122,9 +122,12 @@ export function isInstant(value: string): boolean {
   return new Date(`${day}T00:00:00Z`).toISOString().startsWith(day);
 }
 
+const items = <S extends z.ZodType>(item: S, least: number, most: number): z.ZodArray<S> =>
+  least === 0 ? z.array(item).max(most) : z.array(item).min(least).max(most);
+
 /** A list that is replaced as a whole, in the given order. */
 export const atomic = <S extends z.ZodType>(item: S, least: number, most: number): z.ZodArray<S> =>
-  z.array(item).min(least).max(most).meta({ 'x-kubernetes-list-type': 'atomic' });
+  items(item, least, most).meta({ 'x-kubernetes-list-type': 'atomic' });
 
 /** A list without duplicates, to which several appliers may add. */
 export const setOf = (item: z.ZodString, most: number): z.ZodArray<z.ZodString> =>
@@ -136,10 +139,7 @@ export const setOf = (item: z.ZodString, most: number): z.ZodArray<z.ZodString> 
 
 /** A list of objects that are told apart, and merged, by one of their fields. */
 export const mapBy = <S extends z.ZodObject>(key: string, item: S, least: number, most: number): z.ZodArray<S> =>
-  z
-    .array(item)
-    .min(least)
-    .max(most)
+  items(item, least, most)
     .refine((values) => new Set(values.map((value) => value[key])).size === values.length, {
       error: `must not have two entries of the same ${key}`,
     })
@@ -185,14 +185,25 @@ export const country = (): z.ZodString =>
 
 const HOST_PATTERN = new RegExp(`^${LABEL}(\\.${LABEL})*$`);
 const DNS_PATTERN = new RegExp(`^(\\*\\.)?${LABEL}(\\.${LABEL})*$`);
-const OCTET = '(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])';
-const HEX = '[0-9A-Fa-f]{1,4}';
-const IPV4 = `(${OCTET}\\.){3}${OCTET}`;
-/** RFC 4291 without the mixed form (::ffff:192.0.2.1), which names an IPv4 address anyhow. */
-const IPV6 =
-  `(${HEX}:){7}${HEX}|(${HEX}:){1,7}:|(${HEX}:){1,6}:${HEX}|(${HEX}:){1,5}(:${HEX}){1,2}|(${HEX}:){1,4}(:${HEX}){1,3}` +
-  `|(${HEX}:){1,3}(:${HEX}){1,4}|(${HEX}:){1,2}(:${HEX}){1,5}|${HEX}:(:${HEX}){1,6}|:(:${HEX}){1,7}|::`;
-const IP_PATTERN = new RegExp(`^(${IPV4}|${IPV6})$`);
+const OCTET = '(25[0-5]|(2[0-4]|1[0-9]|[1-9])?[0-9])';
+const IPV4_PATTERN = new RegExp(`^(${OCTET}\\.){3}${OCTET}$`);
+/**
+ * RFC 4291, without the mixed form (::ffff:192.0.2.1) and zones: hex and colons; eight groups, or fewer than eight with one `::`.
+ * Several short patterns, for the API server bounds the cost of a rule by the length of its patterns.
+ */
+const HEX_AND_COLONS = /^[0-9A-Fa-f:]+$/;
+const EIGHT_GROUPS = /^([^:]{1,4}:){7}[^:]{1,4}$/;
+const ONE_GAP = /^([^:]{1,4}(:[^:]{1,4})*)?::([^:]{1,4}(:[^:]{1,4})*)?$/;
+const EIGHT_OR_MORE = /([^:]+:+){7}[^:]/;
+
+const celIpAddress = (target: string): string =>
+  `${celMatches(target, IPV4_PATTERN)} || (${celMatches(target, HEX_AND_COLONS)} && (${celMatches(target, EIGHT_GROUPS)} || ` +
+  `(${celMatches(target, ONE_GAP)} && !${celMatches(target, EIGHT_OR_MORE)})))`;
+
+const isIpAddress = (value: string): boolean =>
+  IPV4_PATTERN.test(value) ||
+  (HEX_AND_COLONS.test(value) && (EIGHT_GROUPS.test(value) || (ONE_GAP.test(value) && !EIGHT_OR_MORE.test(value))));
+
 /** What looks like an IPv4 address but is none would otherwise pass as a host name. */
 const NUMERIC_PATTERN = /^[0-9.]+$/;
 
@@ -205,19 +216,18 @@ export const dnsName = (): z.ZodString =>
 
 /** An IPv4 or IPv6 address. */
 export const ipAddress = (): z.ZodString =>
-  text(45, {
-    pattern: IP_PATTERN,
+  withRules(text(45), {
+    cel: celIpAddress('self'),
     says: 'must be an IPv4 or IPv6 address without a prefix length, such as 192.0.2.1 or 2001:db8::1',
+    holds: isIpAddress,
   });
 
 /** Where to dial: a DNS name or an IP address. */
 export const host = (): z.ZodString =>
   withRules(text(253), {
-    cel:
-      `${celMatches('self', NUMERIC_PATTERN)} ? ${celMatches('self', IP_PATTERN)} : ` +
-      `(${celMatches('self', HOST_PATTERN)} || ${celMatches('self', IP_PATTERN)})`,
+    cel: `${celIpAddress('self')} || (!${celMatches('self', NUMERIC_PATTERN)} && ${celMatches('self', HOST_PATTERN)})`,
     says: 'must be a DNS name in lower case or an IP address, without scheme, port or brackets',
-    holds: (value) => IP_PATTERN.test(value) || (!NUMERIC_PATTERN.test(value) && HOST_PATTERN.test(value)),
+    holds: (value) => isIpAddress(value) || (!NUMERIC_PATTERN.test(value) && HOST_PATTERN.test(value)),
   });
 
 /** An absolute URI in ASCII. */

@@ -83,6 +83,9 @@ export const MEMBER_REASONS = {
   Regressed: 'The member went back to what it had before.',
   EdgeNotVerified: 'An edge of the member has not been seen to work.',
   WaitingForGrant: 'Its turn comes when the members before it are proven.',
+  WaitingForSecret: 'Its Secret is about to be written.',
+  NotWatched: 'The operator does not watch the namespace of the member.',
+  FromTheFuture: 'The evidence claims an instant that has not come yet.',
   Deleted: 'The ClusterCertificate was deleted during a rotation: list it in spec.rotation.departed if it is gone.',
   Verified: 'Everything that is asked of the member was seen.',
 } as const;
@@ -99,6 +102,8 @@ export const EVENT_REASONS = {
   RotationHeld: 'The rotation cannot go on; the note names the member and the next step.',
   GrantOpened: "Leave was given for one member's Secret to change.",
   GrantProven: 'The change was seen at the member.',
+  Soaking: 'A stage is proven and held for spec.rotation.soak.',
+  ProofLost: 'What was proven no longer holds; the soak begins anew.',
   MemberJoined: 'A member was added to the mesh.',
   MemberLeft: 'A member left the mesh; its leaf stays accepted until its generation is dropped.',
   Issued: 'A leaf was issued.',

@@ -1,0 +1,283 @@
+/**
+ * CustomResourceDefinitions from the schemas.
+ *
+ * The converter takes what zod says in OpenAPI terms and lets through only what a structural schema may hold and what is bounded and
+ * documented. Everything else is refused by name, so that nothing is lost on the way without being noticed.
+ */
+import { z } from 'zod';
+import type { CelRule } from './fields.ts';
+import { CATEGORY, GROUP, type Kind, KINDS, VERSION } from './names.ts';
+import { DEFINITIONS } from './objects.ts';
+import { immutableMessage, nameMessage } from './parse.ts';
+
+/** A structural schema (or a part of it), as JSON. */
+export interface Structural {
+  readonly [keyword: string]: unknown;
+  readonly type?: string;
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, Structural>>;
+  readonly required?: readonly string[];
+  readonly items?: Structural;
+  readonly additionalProperties?: Structural;
+}
+
+/** A schema says something that a CRD cannot, or leaves out what a CRD needs. */
+export class SchemaError extends Error {
+  override readonly name = 'SchemaError';
+  constructor(path: string, what: string) {
+    super(`${path}: ${what}`);
+  }
+}
+
+/** The structural schema of a zod schema. Throws SchemaError, naming the field, on what cannot be expressed. */
+export function structural(schema: z.ZodType, path: string): Structural {
+  const raw: unknown = z.toJSONSchema(schema, {
+    target: 'openapi-3.0',
+    io: 'input',
+    unrepresentable: 'throw',
+    reused: 'inline',
+    cycles: 'throw',
+  });
+  return convert(raw, path);
+}
+
+// ---------------------------------------------------------------------------------------------------- converter
+
+/** Keywords that are taken as they are. No pattern: its message helps nobody, a CEL rule says the same in words. */
+const PLAIN = [
+  'description',
+  'enum',
+  'format',
+  'minLength',
+  'maxLength',
+  'minItems',
+  'maxItems',
+  'maxProperties',
+  'x-kubernetes-validations',
+  'x-kubernetes-list-type',
+  'x-kubernetes-list-map-keys',
+];
+const HANDLED = [
+  'type',
+  'properties',
+  'required',
+  'items',
+  'additionalProperties',
+  'minimum',
+  'maximum',
+  'anyOf',
+  'x-kubernetes-int-or-string',
+];
+
+function convert(raw: unknown, path: string): Structural {
+  if (!isRecord(raw)) throw new SchemaError(path, 'is no schema');
+  for (const keyword of Object.keys(raw)) {
+    if (!PLAIN.includes(keyword) && !HANDLED.includes(keyword)) {
+      throw new SchemaError(path, `a CRD of ours has no "${keyword}"`);
+    }
+  }
+  const plain = Object.fromEntries(PLAIN.filter((keyword) => keyword in raw).map((keyword) => [keyword, raw[keyword]]));
+  if (raw['x-kubernetes-int-or-string'] === true) return { ...plain, 'x-kubernetes-int-or-string': true };
+  if ('anyOf' in raw)
+    throw new SchemaError(path, 'a choice of types is not structural; use optional fields and a rule');
+  switch (raw['type']) {
+    case 'object':
+      return { type: 'object', ...plain, ...convertObject(raw, path) };
+    case 'array':
+      return { type: 'array', ...plain, items: convertItems(raw, path) };
+    case 'string':
+      return { type: 'string', ...plain, ...boundedString(raw, path) };
+    case 'integer':
+      return { type: 'integer', ...plain, ...integer(raw) };
+    case 'number':
+      if (Array.isArray(raw['enum']) && raw['enum'].every(Number.isInteger)) return { type: 'integer', ...plain };
+      throw new SchemaError(path, 'is not a whole number: fractions are not portable');
+    case 'boolean':
+      return { type: 'boolean', ...plain };
+    default:
+      throw new SchemaError(path, 'has no type');
+  }
+}
+
+function convertObject(raw: Readonly<Record<string, unknown>>, path: string): Structural {
+  const { properties, additionalProperties, required } = raw;
+  if (isRecord(properties) && additionalProperties === undefined) {
+    const fields = Object.entries(properties).map(([name, field]): [string, Structural] => {
+      const converted = convert(field, `${path}.${name}`);
+      if (converted.description === undefined) throw new SchemaError(`${path}.${name}`, 'has no description');
+      return [name, converted];
+    });
+    return {
+      ...(Array.isArray(required) && required.length > 0 ? { required } : {}),
+      properties: Object.fromEntries(fields),
+    };
+  }
+  if (properties !== undefined)
+    throw new SchemaError(path, 'has both known and unknown fields, or refuses unknown ones');
+  if (!isRecord(additionalProperties) || Object.keys(additionalProperties).length === 0) {
+    throw new SchemaError(path, 'has fields of any kind');
+  }
+  if (raw['maxProperties'] === undefined)
+    throw new SchemaError(path, 'has no maxProperties: rules on it have no bound');
+  return { additionalProperties: convert(additionalProperties, `${path}.*`) };
+}
+
+function convertItems(raw: Readonly<Record<string, unknown>>, path: string): Structural {
+  if (raw['maxItems'] === undefined) throw new SchemaError(path, 'has no maxItems: rules on it have no bound');
+  const items = convert(raw['items'], `${path}[]`);
+  const keys = raw['x-kubernetes-list-map-keys'];
+  switch (raw['x-kubernetes-list-type']) {
+    case 'atomic':
+      return items;
+    case 'set':
+      if (items.type !== 'string') throw new SchemaError(path, 'is a set of something other than texts');
+      return items;
+    case 'map':
+      if (!Array.isArray(keys) || keys.length === 0) throw new SchemaError(path, 'is a list map without keys');
+      for (const key of keys) {
+        if (!items.required?.includes(key))
+          throw new SchemaError(path, `its key "${key}" is not a required field of its items`);
+      }
+      return items;
+    default:
+      throw new SchemaError(path, 'has no x-kubernetes-list-type: nobody knows how to merge it');
+  }
+}
+
+function boundedString(raw: Readonly<Record<string, unknown>>, path: string): Structural {
+  if (raw['format'] !== undefined && raw['format'] !== 'date-time') {
+    throw new SchemaError(path, `Kubernetes reads the format "${String(raw['format'])}" otherwise, or not at all`);
+  }
+  if (raw['maxLength'] === undefined && raw['enum'] === undefined) {
+    throw new SchemaError(path, 'has no maxLength: rules on it have no bound');
+  }
+  return {};
+}
+
+/** zod bounds every whole number by what JavaScript holds exactly; only bounds of our own are kept. */
+function integer({ minimum, maximum }: Readonly<Record<string, unknown>>): Structural {
+  return {
+    format: 'int64',
+    ...(typeof minimum === 'number' && minimum > Number.MIN_SAFE_INTEGER ? { minimum } : {}),
+    ...(typeof maximum === 'number' && maximum < Number.MAX_SAFE_INTEGER ? { maximum } : {}),
+  };
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+// ---------------------------------------------------------------------------------------------------- definition
+
+/** The CustomResourceDefinition of a kind, as an object that is to be written as YAML. */
+export function customResourceDefinition(kind: Kind) {
+  const { resource, shortName, description, columns, selectable } = DEFINITIONS[kind];
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: {
+      name: `${resource.plural}.${GROUP}`,
+      labels: { 'app.kubernetes.io/name': 'replicert' },
+    },
+    spec: {
+      group: GROUP,
+      scope: 'Namespaced',
+      names: {
+        plural: resource.plural,
+        singular: kind.toLowerCase(),
+        kind,
+        listKind: `${kind}List`,
+        shortNames: [shortName],
+        categories: [CATEGORY],
+      },
+      versions: [
+        {
+          name: VERSION,
+          served: true,
+          storage: true,
+          subresources: { status: {} },
+          additionalPrinterColumns: columns,
+          ...(selectable.length === 0 ? {} : { selectableFields: selectable.map((jsonPath) => ({ jsonPath })) }),
+          schema: { openAPIV3Schema: rootSchema(kind, description) },
+        },
+      ],
+    },
+  };
+}
+
+function rootSchema(kind: Kind, description: string): Structural {
+  const { spec, status, name } = DEFINITIONS[kind];
+  return {
+    description,
+    type: 'object',
+    required: ['spec'],
+    'x-kubernetes-validations': [
+      {
+        rule: `self.metadata.name.size() <= ${name.most}`,
+        message: nameMessage(kind),
+        fieldPath: '.metadata.name',
+      },
+    ],
+    properties: {
+      apiVersion: { type: 'string', description: `${GROUP}/${VERSION}` },
+      kind: { type: 'string', description: kind },
+      metadata: { type: 'object', properties: { name: { type: 'string' } } },
+      spec: { ...withImmutables(kind, structural(spec, 'spec')), description: 'What is wanted.' },
+      status: { ...structural(status, 'status'), description: 'What was found. Written by Replicert only.' },
+    },
+  };
+}
+
+/** Adds the update rules. `has` on both sides, or adding and removing an optional field would pass. */
+function withImmutables(kind: Kind, spec: Structural): Structural {
+  const remedies: Readonly<Record<string, string | undefined>> = DEFINITIONS[kind].immutable;
+  const rules = Object.entries(remedies).map(([field, remedy]): CelRule => {
+    const same = `self.${field} == oldSelf.${field}`;
+    return {
+      rule: spec.required?.includes(field)
+        ? same
+        : `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || ${same})`,
+      message: immutableMessage(remedy ?? ''),
+      fieldPath: `.${field}`,
+    };
+  });
+  const before = Array.isArray(spec['x-kubernetes-validations']) ? spec['x-kubernetes-validations'] : [];
+  return rules.length === 0 ? spec : { ...spec, 'x-kubernetes-validations': [...before, ...rules] };
+}
+
+// ---------------------------------------------------------------------------------------------------- kustomize
+
+/** OpenAPI definitions that tell kustomize which lists to merge, and by which key. */
+export function kustomizeSchema() {
+  const definitions = KINDS.map((kind): [string, unknown] => [
+    `io.replicert.${VERSION}.${kind}`,
+    {
+      type: 'object',
+      properties: { spec: mergeSchema(structural(DEFINITIONS[kind].spec, 'spec')) },
+      'x-kubernetes-group-version-kind': [{ group: GROUP, version: VERSION, kind }],
+    },
+  ]);
+  return { definitions: Object.fromEntries(definitions) };
+}
+
+function mergeSchema(schema: Structural): Structural {
+  if (schema.properties !== undefined) {
+    const fields = Object.entries(schema.properties).map(([name, field]): [string, Structural] => [
+      name,
+      mergeSchema(field),
+    ]);
+    return { type: 'object', properties: Object.fromEntries(fields) };
+  }
+  if (schema.items === undefined) return schema.type === undefined ? {} : { type: schema.type };
+  const list = { type: 'array', items: mergeSchema(schema.items) };
+  const [key]: unknown[] = Array.isArray(schema['x-kubernetes-list-map-keys'])
+    ? schema['x-kubernetes-list-map-keys']
+    : [];
+  switch (schema['x-kubernetes-list-type']) {
+    case 'map':
+      return { ...list, 'x-kubernetes-patch-strategy': 'merge', 'x-kubernetes-patch-merge-key': key };
+    case 'set':
+      return { ...list, 'x-kubernetes-patch-strategy': 'merge' };
+    default:
+      return list;
+  }
+}
