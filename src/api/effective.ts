@@ -2,6 +2,7 @@
 import type { ClusterCertificate, ReplicationCA, ReplicationPeer } from './objects.ts';
 import { type MemberKey, memberKey, PASSPHRASE_KEY } from './names.ts';
 import { parseDuration } from './duration.ts';
+import { parseInstant } from './instant.ts';
 import type { PeerMember } from './replication-peer.ts';
 import type { ProfileName } from './fields.ts';
 
@@ -93,7 +94,7 @@ export function effectiveLeaf({ metadata, spec }: ClusterCertificate, key: KeySp
       durationMs: milliseconds(spec.duration, 3 * YEAR),
       renewBeforeMs: milliseconds(spec.renewBefore, 30 * 24 * HOUR),
     },
-    reissueBefore: spec.reissueBefore === undefined ? null : Date.parse(spec.reissueBefore),
+    reissueBefore: spec.reissueBefore === undefined ? null : parseInstant(spec.reissueBefore),
     secretName: spec.secretName ?? metadata.name,
     deletionPolicy: spec.deletionPolicy ?? 'Retain',
   };

@@ -6,7 +6,8 @@
  * or edited wrongly is refused as a whole: a ledger that is half believed breaks links.
  */
 import { z } from 'zod';
-import { isInstant, sha256 } from './fields.ts';
+import { sha256 } from './fields.ts';
+import { parseInstant } from './instant.ts';
 import { MAX_GENERATION, type MemberKey } from './names.ts';
 import { describeIssues } from './parse.ts';
 
@@ -145,7 +146,7 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
 
 const counted = z.int().min(0);
 const generationNumber = z.int().min(1).max(MAX_GENERATION);
-const instant = z.string().refine(isInstant, { error: 'must be an instant in RFC 3339' });
+const instant = z.string().refine((text) => parseInstant(text) !== null, { error: 'must be an instant in RFC 3339' });
 const word = z.string().min(1).max(253);
 
 const headSchema = z.strictObject({
