@@ -4,8 +4,7 @@ import {
   createPublicKey,
   generateKeyPair,
   generateKeyPairSync,
-  KeyObject,
-  type PrivateKeyInput,
+  type KeyObject,
   sign,
   verify,
 } from 'node:crypto';
@@ -144,11 +143,11 @@ export function decodePrivateKey(pem: string, passphrase?: string): KeyObject {
 function decodeBlock({ label, der }: PemBlock, passphrase: string | undefined): KeyObject {
   switch (label) {
     case 'PRIVATE KEY':
-      return loadPlain({ key: der, format: 'der', type: 'pkcs8' });
+      return loadPlain('pkcs8', der);
     case 'RSA PRIVATE KEY':
-      return loadPlain({ key: der, format: 'der', type: 'pkcs1' });
+      return loadPlain('pkcs1', der);
     case 'EC PRIVATE KEY':
-      return loadPlain({ key: der, format: 'der', type: 'sec1' });
+      return loadPlain('sec1', der);
     case 'ENCRYPTED PRIVATE KEY':
       return loadEncrypted(der, passphrase);
     default:
@@ -156,9 +155,18 @@ function decodeBlock({ label, der }: PemBlock, passphrase: string | undefined): 
   }
 }
 
-function loadPlain(input: PrivateKeyInput): KeyObject {
+/** What follows the version number in each encoding of a plain key. */
+const AFTER_VERSION = { pkcs8: Tag.sequence, pkcs1: Tag.integer, sec1: Tag.octetString };
+
+function loadPlain(type: keyof typeof AFTER_VERSION, der: Buffer): KeyObject {
+  // OpenSSL takes any encoding under any label, encrypted ones too: what a label promises is checked here.
+  const whole = new DerReader(der, 'the private key');
+  const fields = whole.enter(Tag.sequence);
+  whole.finish();
+  fields.readSmallInteger();
+  fields.read(AFTER_VERSION[type]);
   try {
-    return createPrivateKey(input);
+    return createPrivateKey({ key: der, format: 'der', type });
   } catch {
     throw new PkiError('Malformed', 'the private key cannot be decoded');
   }

@@ -1,6 +1,6 @@
 /** Certificates that we would never issue: with any set of extensions, by a general library (@peculiar/x509). */
 import 'reflect-metadata';
-import { type KeyObject, webcrypto } from 'node:crypto';
+import { createPublicKey, type KeyObject, webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { type Certificate, parseCertificate } from '../../src/pki/certificate.ts';
 import { contextTag, element, sequence, unsignedInteger } from '../../src/pki/der.ts';
@@ -35,7 +35,7 @@ export async function flawedCa(
     name,
     notBefore: new Date(NOW - DAY),
     notAfter: new Date(NOW + DAY),
-    keys: await keyPair(own),
+    keys: keyPair(own),
     signingAlgorithm: ECDSA,
     extensions: [
       new x509.BasicConstraintsExtension(ca, undefined, true),
@@ -54,8 +54,8 @@ export async function flawedLeaf(
   { keyId, certificate }: AuthorityReference,
 ): Promise<{ certificate: Certificate; key: KeyObject }> {
   const key = await generatePrivateKey(P256);
-  const { publicKey } = await keyPair(key);
-  const { privateKey: signingKey } = await keyPair(ca.key);
+  const { publicKey } = keyPair(key);
+  const { privateKey: signingKey } = keyPair(ca.key);
   const fields = [
     ...(keyId ? [element(contextTag(0, 'primitive'), Buffer.from(keyId, 'hex'))] : []),
     ...(certificate
@@ -91,10 +91,10 @@ export async function flawedLeaf(
   return { certificate: parseCertificate(leaf.toString('pem')), key };
 }
 
-async function keyPair(key: KeyObject): Promise<webcrypto.CryptoKeyPair> {
-  const { subtle } = webcrypto;
-  const privateKey = key.toCryptoKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign']);
-  const { d, key_ops, ...open } = await subtle.exportKey('jwk', privateKey);
-  const publicKey = await subtle.importKey('jwk', open, { name: 'ECDSA', namedCurve: 'P-256' }, true, ['verify']);
-  return { privateKey, publicKey };
+function keyPair(key: KeyObject): webcrypto.CryptoKeyPair {
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256' };
+  return {
+    privateKey: key.toCryptoKey(algorithm, true, ['sign']),
+    publicKey: createPublicKey(key).toCryptoKey(algorithm, true, ['verify']),
+  };
 }
