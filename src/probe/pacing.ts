@@ -81,10 +81,12 @@ export type Paced<T> =
 interface Visit<T> {
   readonly startedAt: number;
   readonly question: string;
-  readonly result: Promise<T>;
   readonly random: number;
-  /** Probes in a row that did not reach the endpoint, this one included; null while it runs. */
-  failures: number | null;
+  /** Settles after `state` is known. */
+  readonly result: Promise<T>;
+  state:
+    | 'running'
+    | { readonly answered: boolean /** Probes in a row that did not reach it. */; readonly failures: number };
 }
 
 /** Paces the probes of all endpoints of one process, and shares them between peers that ask the same. */
@@ -103,49 +105,56 @@ export class Pacer<T> {
 
   /**
    * Probes an endpoint if it may be probed now, or joins a probe that asks the same and is under way or recent enough.
-   * A probe that fails counts as one that did not reach; its error goes to all who joined.
+   * A probe that throws counts as one that did not reach; its error goes to all who joined.
    * @param endpoint `host:port`
    * @param question whatever makes an older answer useless: ledger epoch, revision, generations asked for
    */
   async probe(endpoint: string, question: string, pace: Pace, run: () => Promise<T>): Promise<Paced<T>> {
-    const last = this.#visits.get(endpoint);
-    if (last !== undefined) {
+    for (;;) {
+      const last = this.#visits.get(endpoint);
+      if (last === undefined) return this.#visit(endpoint, question, 0, run);
       const same = last.question === question;
-      if (last.failures === null && !same) await last.result.catch(() => {});
-      const at = this.dueAt(endpoint, pace);
-      if (same && (last.failures === null || this.#now() < at)) {
-        return { kind: 'observed', startedAt: last.startedAt, value: await last.result };
+      if (last.state === 'running') {
+        if (same) return { kind: 'observed', startedAt: last.startedAt, value: await last.result };
+        await last.result.catch(() => {});
+        continue;
       }
-      if (this.#now() < at) return { kind: 'later', at };
+      const at = this.dueAt(endpoint, pace);
+      if (this.#now() >= at) return this.#visit(endpoint, question, last.state.failures, run);
+      if (!same || !last.state.answered) return { kind: 'later', at };
+      return { kind: 'observed', startedAt: last.startedAt, value: await last.result };
     }
-    return this.#visit(endpoint, question, last?.failures ?? 0, run);
   }
 
   /** The instant from which an endpoint may be probed again; one never probed: now. */
   dueAt(endpoint: string, pace: Pace): number {
     const last = this.#visits.get(endpoint);
     if (last === undefined) return this.#now();
-    return last.startedAt + pauseBetween(pace, last.failures ?? 0, last.random);
+    const failures = last.state === 'running' ? 0 : last.state.failures;
+    return last.startedAt + pauseBetween(pace, failures, last.random);
   }
 
   /** Forgets endpoints that no peer names any more. */
   retain(endpoints: ReadonlySet<string>): void {
-    for (const [endpoint, visit] of this.#visits) {
-      if (visit.failures !== null && !endpoints.has(endpoint)) this.#visits.delete(endpoint);
+    for (const [endpoint, { state }] of this.#visits) {
+      if (state !== 'running' && !endpoints.has(endpoint)) this.#visits.delete(endpoint);
     }
   }
 
   async #visit(endpoint: string, question: string, failures: number, run: () => Promise<T>): Promise<Paced<T>> {
     const startedAt = this.#now();
-    const visit: Visit<T> = { startedAt, question, random: this.#random(), failures: null, result: run() };
+    const result = run().then(
+      (value) => {
+        visit.state = { answered: true, failures: this.#reached(value) ? 0 : failures + 1 };
+        return value;
+      },
+      (error: unknown) => {
+        visit.state = { answered: false, failures: failures + 1 };
+        throw error;
+      },
+    );
+    const visit: Visit<T> = { startedAt, question, random: this.#random(), result, state: 'running' };
     this.#visits.set(endpoint, visit);
-    try {
-      const value = await visit.result;
-      visit.failures = this.#reached(value) ? 0 : failures + 1;
-      return { kind: 'observed', startedAt, value };
-    } catch (error) {
-      visit.failures = failures + 1;
-      throw error;
-    }
+    return { kind: 'observed', startedAt, value: await result };
   }
 }

@@ -3,6 +3,7 @@ import { lookup } from 'node:dns/promises';
 import net from 'node:net';
 import type { Canary } from './canary.ts';
 import { type Attempt, type FailureReason, type Outcome, handshake } from './handshake.ts';
+import { Slots } from './pacing.ts';
 import { type Answer, type Round, type Trust, judge, roundsNeeded } from './verdict.ts';
 
 export type { Answer, Trust };
@@ -51,6 +52,8 @@ export interface ProbeRequest {
   /** By generation. Empty: only the presented chain is read, and whether client certificates are enforced. */
   readonly candidates: ReadonlyMap<number, Canary>;
   readonly resolve?: Resolve;
+  /** Bounds the handshakes that a process makes at one time. */
+  readonly slots?: Slots;
   readonly signal: AbortSignal;
 }
 
@@ -68,7 +71,8 @@ export async function probeEndpoint(request: ProbeRequest): Promise<EndpointObse
   signal.throwIfAborted();
   const addresses = await addressesOf(request);
   if ('reason' in addresses) return [{ kind: 'unreachable', address: host, port, connections: 0, ...addresses }];
-  return Promise.all(addresses.map((address) => new AddressProbe(request, address).run()));
+  const slots = request.slots ?? new Slots();
+  return Promise.all(addresses.map((address) => slots.run(() => new AddressProbe(request, address).run(), signal)));
 }
 
 interface NoAddresses {

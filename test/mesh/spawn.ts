@@ -1,0 +1,108 @@
+/** Mesh endpoints as child processes, for tests and the demo. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { Report } from './endpoint.ts';
+
+export interface EndpointOptions {
+  readonly name: string;
+  readonly dir: string;
+  /** HOST:PORT */
+  readonly listen: string;
+  /** HOST:PORT by name */
+  readonly peers: Readonly<Record<string, string>>;
+  /** Pause between fresh handshakes per edge. */
+  readonly everyMs?: number;
+  /** Pause between reports. */
+  readonly reportMs?: number;
+}
+
+export class MeshProcess {
+  readonly name: string;
+  readonly #child: ChildProcess;
+  readonly #waiting = new Set<() => void>();
+  #latest: Report | null = null;
+  #ended = false;
+
+  constructor({ name, dir, listen, peers, everyMs = 100, reportMs = 1000 }: EndpointOptions) {
+    this.name = name;
+    const args = [
+      '--name',
+      name,
+      '--dir',
+      dir,
+      '--listen',
+      listen,
+      '--every',
+      String(everyMs),
+      '--report',
+      String(reportMs),
+    ];
+    for (const [peer, address] of Object.entries(peers)) args.push('--peer', `${peer}=${address}`);
+    const program = fileURLToPath(new URL('endpoint.ts', import.meta.url));
+    const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#child = child;
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      // Printed by endpoint.ts of this checkout, so its shape is known.
+      this.#latest = JSON.parse(line) as Report;
+      this.#wake();
+    });
+    child.on('close', () => {
+      this.#ended = true;
+      this.#wake();
+    });
+  }
+
+  get latest(): Report | null {
+    return this.#latest;
+  }
+
+  /** The first report, from now on, that satisfies `wanted`. */
+  async until(wanted: (report: Report) => boolean, timeoutMs = 20_000): Promise<Report> {
+    const deadline = AbortSignal.timeout(timeoutMs);
+    for (;;) {
+      await this.#change(deadline);
+      if (this.#latest !== null && wanted(this.#latest)) return this.#latest;
+      if (this.#ended) throw new Error(`mesh endpoint ${this.name} ended`);
+      if (deadline.aborted)
+        throw new Error(
+          `mesh endpoint ${this.name}: not within ${timeoutMs} ms; last: ${JSON.stringify(this.#latest)}`,
+        );
+    }
+  }
+
+  /** Ends the process; all of a mesh together, or they see each other go. @returns its final report */
+  async stop(): Promise<Report> {
+    this.#child.kill('SIGTERM');
+    while (!this.#ended) await this.#change(new AbortController().signal);
+    if (this.#latest?.final !== true) throw new Error(`mesh endpoint ${this.name} ended without a final report`);
+    return this.#latest;
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting) wake();
+  }
+
+  #change(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#waiting.delete(wake);
+        signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      this.#waiting.add(wake);
+      signal.addEventListener('abort', wake, { once: true });
+    });
+  }
+}
+
+/** All that went wrong on the edges that an endpoint dials, and in what it received; empty: nothing. */
+export function failuresOf({ name, edges, inbound }: Report): string[] {
+  const failures = Object.entries(edges).flatMap(([peer, edge]) => {
+    const errors = Object.entries(edge.errors).map(([error, count]) => `${name} -> ${peer}: ${count} x ${error}`);
+    if (edge.stream.broken > 0) errors.push(`${name} -> ${peer}: the stream broke ${edge.stream.broken} times`);
+    return errors;
+  });
+  if (inbound.lost > 0) failures.push(`${name} lost ${inbound.lost} blocks`);
+  return failures;
+}
