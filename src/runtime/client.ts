@@ -20,7 +20,7 @@ import {
   pathOf,
   type Resource,
 } from './objects.ts';
-import { type HttpRequest, Transport } from './transport.ts';
+import { type HttpRequest, type Liveness, Transport } from './transport.ts';
 
 export {
   ApiError,
@@ -138,6 +138,7 @@ export interface ClientOptions {
   readonly credentials: CredentialSource;
   readonly userAgent?: string;
   readonly clock?: Clock;
+  readonly liveness?: Liveness;
 }
 
 /**
@@ -152,8 +153,13 @@ export function loadClient(
   return createClient({ credentials, ...rest });
 }
 
-export function createClient({ credentials, userAgent = 'replicert', clock = systemClock }: ClientOptions): Client {
-  return new HttpClient(new Transport(credentials, clock), userAgent, clock, undefined);
+export function createClient({
+  credentials,
+  userAgent = 'replicert',
+  clock = systemClock,
+  liveness,
+}: ClientOptions): Client {
+  return new HttpClient(new Transport(credentials, clock, liveness), userAgent, clock, undefined);
 }
 
 const JSON_TYPE = 'application/json';
@@ -167,6 +173,8 @@ interface Call {
   readonly method: HttpRequest['method'];
   readonly resource: Resource;
   readonly ref: { readonly namespace?: string | undefined; readonly name?: string };
+  /** Names the object in errors where the path does not: a create. */
+  readonly describeAs?: string;
   readonly subresource?: string | undefined;
   readonly query?: Readonly<Record<string, string | number | undefined>>;
   readonly accept?: string;
@@ -336,7 +344,7 @@ class HttpClient implements Client {
   }
 
   /** Sends, and sends again where that is safe, until there is a good answer or no more time. Returns the body. */
-  async #call(call: Call & { readonly describeAs?: string }): Promise<string> {
+  async #call(call: Call): Promise<string> {
     const deadline = this.#clock.monotonic() + call.timeoutMs;
     const what = () => describe(call);
     const headers: Record<string, string> = { accept: call.accept ?? JSON_TYPE, 'user-agent': this.#userAgent };

@@ -29,6 +29,15 @@ export interface HttpResponse {
   readonly text: string;
 }
 
+/** How dead connections are found: an HTTP/2 ping makes a living peer speak, so one that says nothing at all is dead. */
+export interface Liveness {
+  readonly pingMs: number;
+  /** Longer than two pings. */
+  readonly silenceMs: number;
+}
+
+const LIVENESS: Liveness = { pingMs: 10_000, silenceMs: 30_000 };
+
 /**
  * All traffic with one API server: one HTTP/2 connection for calls and one for watches, made anew only when CA or client
  * certificate change. Credentials that the server refuses are looked up once more, and the request is repeated with others.
@@ -36,12 +45,14 @@ export interface HttpResponse {
 export class Transport {
   readonly #credentials: CredentialCache;
   readonly #clock: Clock;
+  readonly #liveness: Liveness;
   #lanes: { readonly madeFor: string; readonly prefix: string; readonly calls: Lane; readonly watches: Lane } | null =
     null;
 
-  constructor(source: CredentialSource, clock: Clock) {
+  constructor(source: CredentialSource, clock: Clock, liveness: Liveness = LIVENESS) {
     this.#credentials = new CredentialCache(source, clock);
     this.#clock = clock;
+    this.#liveness = liveness;
   }
 
   /** Any answer of the server is a result; a NoAnswerError, FencedError or the reason of the signal is thrown. */
@@ -90,8 +101,8 @@ export class Transport {
     this.#lanes = {
       madeFor,
       prefix: pathname.replace(/\/$/, ''),
-      calls: new Lane(origin, tls),
-      watches: new Lane(origin, tls),
+      calls: new Lane(origin, tls, this.#liveness),
+      watches: new Lane(origin, tls, this.#liveness),
     };
     // What is under way may finish: watches end by themselves within minutes.
     former?.calls.retire();
@@ -101,19 +112,16 @@ export class Transport {
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
-const PING_MS = 10_000;
-/** Longer than two pings: a connection on which nothing at all arrives for this long is dead, whatever the kernel thinks. */
-const SILENCE_MS = 30_000;
 
 /**
  * A pool that an HTTP/2 server fills with a single connection (HTTP/1.1 falls back to one per concurrent request).
- * Dead connections are found by silence: HTTP/2 pings make a living peer speak.
+ * Dead connections are cut, so that nobody waits on them for the minutes that the kernel takes.
  */
 class Lane {
   readonly pool: Pool;
   readonly #sockets = new Set<Socket>();
 
-  constructor(origin: string, tls: TlsMaterial) {
+  constructor(origin: string, tls: TlsMaterial, { pingMs, silenceMs }: Liveness) {
     const connect = buildConnector({
       ...definedOnly(tls),
       allowH2: true,
@@ -125,11 +133,11 @@ class Lane {
       connect: (options, done) =>
         connect(options, (...[error, socket]) => {
           if (error !== null) return done(error, null);
-          this.#adopt(socket);
+          this.#adopt(socket, silenceMs);
           done(null, socket);
         }),
       allowH2: true,
-      h2Options: { pingInterval: PING_MS },
+      h2Options: { pingInterval: pingMs },
       keepAliveTimeout: 120_000, // keep the connection between two lease renewals, and then some
     });
   }
@@ -154,13 +162,13 @@ class Lane {
     return this.pool.destroy();
   }
 
-  #adopt(socket: Socket): void {
+  #adopt(socket: Socket, silenceMs: number): void {
     this.#sockets.add(socket);
     let heard = socket.bytesRead;
     const listen = setInterval(() => {
       if (speaksHttp2(socket) && socket.bytesRead === heard) socket.destroy(new Error('the connection fell silent'));
       heard = socket.bytesRead;
-    }, SILENCE_MS).unref();
+    }, silenceMs).unref();
     socket.once('close', () => {
       clearInterval(listen);
       this.#sockets.delete(socket);

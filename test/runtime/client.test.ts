@@ -1,0 +1,534 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  ApiError,
+  type Client,
+  FencedError,
+  isAlreadyExists,
+  isConflict,
+  isNotFound,
+  NoAnswerError,
+  type WatchEvent,
+} from '../../src/runtime/client.ts';
+import { FakeApiServer, Valve } from './fake-apiserver.ts';
+import { FakeClock } from './fake-clock.ts';
+
+const THING = { group: 'test', version: 'v1', plural: 'things', kind: 'Thing' };
+const SECRET = { group: '', version: 'v1', plural: 'secrets', kind: 'Secret' };
+const REF = { namespace: 'ns', name: 'a' };
+
+/** Longer than any pause before another attempt, shorter than the deadline of an attempt. */
+const PAUSE = 6_000;
+
+let server: FakeApiServer;
+let client: Client;
+beforeEach(async () => {
+  server = await FakeApiServer.start();
+  client = server.client();
+});
+afterEach(() => server.stop());
+
+/** The error of a promise that must fail. */
+async function failure(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => expect.unreachable('it succeeded'),
+    (error: unknown) => error,
+  );
+}
+
+describe('requests', () => {
+  it('name the object by its path', async () => {
+    const get = client.get(THING, REF);
+    const arrival = await server.next();
+    expect(arrival).toMatchObject({ method: 'GET', path: '/apis/test/v1/namespaces/ns/things/a', protocol: '2.0' });
+    expect(arrival.headers).toMatchObject({
+      authorization: 'Bearer good',
+      accept: 'application/json',
+      'user-agent': 'test',
+    });
+    arrival.json(200, { metadata: { name: 'a' }, when: '2026-01-01T00:00:00Z', unknown: { field: [1, null] } });
+    expect(await get).toEqual({ metadata: { name: 'a' }, when: '2026-01-01T00:00:00Z', unknown: { field: [1, null] } });
+  });
+
+  it('put the core group and kinds without a namespace where the API server has them', async () => {
+    const get = client.get({ ...SECRET, plural: 'namespaces' }, { name: 'x' });
+    const arrival = await server.next();
+    arrival.json(200, {});
+    await get;
+    expect(arrival.path).toBe('/api/v1/namespaces/x');
+  });
+
+  it('validate strictly what they write, and fill in apiVersion and kind', async () => {
+    const create = client.create(THING, { metadata: REF });
+    const post = await server.next();
+    post.json(201, {});
+    await create;
+    expect(post).toMatchObject({
+      method: 'POST',
+      path: '/apis/test/v1/namespaces/ns/things',
+      body: { apiVersion: 'test/v1', kind: 'Thing', metadata: REF },
+    });
+    const update = client.update(THING, { metadata: REF }, { subresource: 'status' });
+    const put = await server.next();
+    put.json(200, {});
+    await update;
+    expect(put).toMatchObject({ method: 'PUT', path: '/apis/test/v1/namespaces/ns/things/a/status' });
+    for (const { query } of [post, put]) expect(query.get('fieldValidation')).toBe('Strict');
+  });
+
+  it.each([
+    [{ type: 'merge', body: { a: null } }, 'application/merge-patch+json', { a: null }],
+    [
+      { type: 'json', operations: [{ op: 'remove', path: '/a' }] },
+      'application/json-patch+json',
+      [{ op: 'remove', path: '/a' }],
+    ],
+    [
+      { type: 'apply', body: { metadata: REF }, fieldManager: 'me', force: true },
+      'application/apply-patch+yaml',
+      { apiVersion: 'test/v1', kind: 'Thing', metadata: REF },
+    ],
+  ] as const)('patch by %j', async (patch, contentType, body) => {
+    const done = client.patch(THING, REF, patch);
+    const arrival = await server.next();
+    arrival.json(200, {});
+    await done;
+    expect(arrival).toMatchObject({ method: 'PATCH', body });
+    expect(arrival.headers['content-type']).toBe(contentType);
+    expect(arrival.query.get('fieldManager')).toBe(patch.type === 'apply' ? 'me' : null);
+    expect(arrival.query.get('force')).toBe(patch.type === 'apply' ? 'true' : null);
+  });
+
+  it('delete this very object in this very state', async () => {
+    const done = client.delete(THING, REF, { uid: 'u', resourceVersion: '7', propagationPolicy: 'Background' });
+    const arrival = await server.next();
+    arrival.json(200, {});
+    await done;
+    expect(arrival).toMatchObject({
+      method: 'DELETE',
+      body: { preconditions: { uid: 'u', resourceVersion: '7' }, propagationPolicy: 'Background' },
+    });
+  });
+
+  it('ask for metadata alone', async () => {
+    const done = client.getMetadata(SECRET, REF);
+    const arrival = await server.next();
+    arrival.json(200, {});
+    await done;
+    expect(arrival.headers['accept']).toBe('application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1');
+  });
+
+  it('share one connection', async () => {
+    const calls = Promise.all(Array.from({ length: 20 }, () => client.get(THING, REF)));
+    for (let i = 0; i < 20; i++) (await server.next()).json(200, {});
+    await calls;
+    expect(server.connections).toBe(1);
+  });
+
+  it('work over HTTP/1.1, too', async () => {
+    const old = await FakeApiServer.start({ http2: false });
+    const watch = old.client().watch(THING, { resourceVersion: '1', timeoutSeconds: 60 }, () => {});
+    const stream = await old.next();
+    stream.bookmark('2');
+    const get = old.client().get(THING, REF);
+    const arrival = await old.next();
+    expect(arrival.protocol).toBe('1.1');
+    arrival.json(200, {});
+    await get;
+    stream.end();
+    await watch;
+    await old.stop();
+  });
+});
+
+describe('lists', () => {
+  it('are read page by page', async () => {
+    const list = client.list(THING, { namespace: 'ns', labelSelector: 'a=b,c' });
+    const first = await server.next();
+    expect(Object.fromEntries(first.query)).toEqual({ limit: '500', labelSelector: 'a=b,c' });
+    first.page('5', [{ metadata: { name: 'a' } }], 'more');
+    const second = await server.next();
+    expect(second.query.get('continue')).toBe('more');
+    second.page('5', [{ metadata: { name: 'b' } }]);
+    expect(await list).toEqual({
+      items: [{ metadata: { name: 'a' } }, { metadata: { name: 'b' } }],
+      resourceVersion: '5',
+    });
+  });
+
+  it('begin again when the token has expired between two pages', async () => {
+    const list = client.list(THING);
+    (await server.next()).page('5', [{ metadata: { name: 'a' } }], 'more');
+    (await server.next()).refuse(410, 'Expired', 'too old');
+    const again = await server.next();
+    expect(again.query.has('continue')).toBe(false);
+    again.page('9', []);
+    expect(await list).toEqual({ items: [], resourceVersion: '9' });
+  });
+
+  it('of nothing are empty, even where the server says null', async () => {
+    const list = client.list(THING);
+    (await server.next()).json(200, { metadata: { resourceVersion: '1' }, items: null });
+    expect((await list).items).toEqual([]);
+  });
+});
+
+describe('errors', () => {
+  it('name the verb, the object and the server’s sentence', async () => {
+    const get = failure(client.get(THING, REF));
+    (await server.next()).refuse(404, 'NotFound', 'things.test "a" not found');
+    const error = await get;
+    expect(error).toBeInstanceOf(ApiError);
+    expect(error).toMatchObject({
+      message: 'get Thing ns/a: things.test "a" not found',
+      status: 404,
+      reason: 'NotFound',
+      retryAfterMs: null,
+    });
+    expect(isNotFound(error)).toBe(true);
+  });
+
+  it('tell a conflict from a taken name', async () => {
+    const update = failure(client.update(THING, { metadata: REF }));
+    (await server.next()).refuse(409, 'Conflict', 'the object has been modified');
+    const create = failure(client.create(THING, { metadata: REF }));
+    (await server.next()).refuse(409, 'AlreadyExists', 'already exists');
+    const [conflict, exists] = [await update, await create];
+    expect([isConflict(conflict), isAlreadyExists(conflict)]).toEqual([true, false]);
+    expect([isConflict(exists), isAlreadyExists(exists)]).toEqual([false, true]);
+  });
+
+  it('never quote a body', async () => {
+    const secret = { metadata: REF, data: { key: 'aHVudGVyMg==' } };
+    const create = failure(client.create(SECRET, secret));
+    (await server.next()).json(400, { oops: secret });
+    const error = await create;
+    const told = JSON.stringify({ error, ...(error instanceof Error ? { text: error.message + error.stack } : {}) });
+    expect(told).toContain('create Secret ns/a: HTTP 400');
+    expect(told).not.toContain('aHVudGVyMg');
+  });
+
+  it('of something in between are told by their number', async () => {
+    const get = failure(client.create(THING, { metadata: REF }));
+    (await server.next()).json(502, { html: '<h1>Bad gateway</h1>' });
+    expect(await get).toMatchObject({ message: 'create Thing ns/a: HTTP 502', reason: 'InternalError' });
+  });
+});
+
+describe('retries', () => {
+  it('come after 429 as late as the server wants, whatever the verb', async () => {
+    const clock = new FakeClock();
+    const create = server.client({ clock }).create(THING, { metadata: REF });
+    (await server.next()).refuse(429, 'TooManyRequests', 'slow down', { 'retry-after': '3' });
+    expect(await clock.elapse(PAUSE)).toBe(3000);
+    (await server.next()).json(201, { metadata: { name: 'a' } });
+    expect(await create).toEqual({ metadata: { name: 'a' } });
+  });
+
+  it('repeat what may be repeated after a fault of the server', async () => {
+    const clock = new FakeClock();
+    const get = server.client({ clock }).get(THING, REF);
+    (await server.next()).refuse(500, 'InternalError', 'etcd');
+    const first = await clock.elapse(PAUSE);
+    (await server.next()).refuse(503, 'ServiceUnavailable', 'etcd');
+    const second = await clock.elapse(PAUSE);
+    (await server.next()).json(200, {});
+    await get;
+    expect(second).toBe(2 * first);
+  });
+
+  it('never repeat a create that may have happened', async () => {
+    const create = failure(client.create(THING, { metadata: REF }));
+    (await server.next()).refuse(500, 'InternalError', 'etcd');
+    expect(await create).toMatchObject({ status: 500 });
+    const cut = failure(client.create(THING, { metadata: REF }));
+    (await server.next()).hangUp();
+    expect(await cut).toBeInstanceOf(NoAnswerError);
+    expect(server.log).toHaveLength(2);
+  });
+
+  it('repeat a read when the connection breaks', async () => {
+    const clock = new FakeClock();
+    const get = server.client({ clock }).get(THING, REF);
+    (await server.next()).hangUp();
+    await clock.elapse(PAUSE);
+    (await server.next()).json(200, { ok: true });
+    expect(await get).toEqual({ ok: true });
+  });
+
+  it('end after four attempts', async () => {
+    const clock = new FakeClock();
+    const get = failure(server.client({ clock }).get(THING, REF));
+    for (let attempt = 1; attempt <= 4; attempt++) {
+      (await server.next()).refuse(500, 'InternalError', 'etcd');
+      if (attempt < 4) await clock.elapse(PAUSE);
+    }
+    expect(await get).toMatchObject({ status: 500 });
+    expect(server.log).toHaveLength(4);
+  });
+
+  it('do not outlast the deadline: the caller hears how long to stay away', async () => {
+    const get = failure(client.get(THING, REF, { timeoutMs: 5_000 }));
+    (await server.next()).refuse(429, 'TooManyRequests', 'slow down', { 'retry-after': '60' });
+    expect(await get).toMatchObject({ status: 429, retryAfterMs: 60_000 });
+    expect(server.log).toHaveLength(1);
+  });
+});
+
+describe('deadlines and silence', () => {
+  it('give up a call that is not answered, and the connection with it', async () => {
+    const get = failure(client.get(THING, REF, { timeoutMs: 150 }));
+    const first = await server.next();
+    expect(await get).toMatchObject({ name: 'NoAnswerError', code: 'TIMEOUT', sent: true });
+    await first.closed;
+  });
+
+  it('find a silent connection by a call’s deadline and use another afterwards', async () => {
+    const valve = await Valve.before(server.url);
+    const through = { ...server.credentials(), server: `https://127.0.0.1:${valve.port}` };
+    const client = server.client({ credentials: async () => through });
+    const warm = client.get(THING, REF);
+    const first = await server.next();
+    first.json(200, {});
+    await warm;
+    valve.freeze();
+    expect(await failure(client.create(THING, { metadata: REF }, { timeoutMs: 150 }))).toBeInstanceOf(NoAnswerError);
+    const again = client.get(THING, REF);
+    const second = await server.next();
+    second.json(200, {});
+    await again;
+    expect(second.connection).not.toBe(first.connection);
+    await valve.stop();
+  });
+
+  it('find a silent watch by its pings, long before the watch is due to end', async () => {
+    const valve = await Valve.before(server.url);
+    const through = { ...server.credentials(), server: `https://127.0.0.1:${valve.port}` };
+    const client = server.client({ credentials: async () => through, liveness: { pingMs: 40, silenceMs: 150 } });
+    const watch = failure(client.watch(THING, { resourceVersion: '1', timeoutSeconds: 300 }, () => {}));
+    (await server.next()).bookmark('2');
+    valve.freeze();
+    expect(await watch).toBeInstanceOf(NoAnswerError);
+    await valve.stop();
+  });
+
+  it('leave a quiet watch alone as long as its peer answers pings', async () => {
+    const client = server.client({ liveness: { pingMs: 20, silenceMs: 60 } });
+    const watch = client.watch(THING, { resourceVersion: '1', timeoutSeconds: 300 }, () => {});
+    const stream = await server.next();
+    stream.bookmark('2');
+    await server.pinged(10);
+    stream.end();
+    await watch;
+    expect(server.connections).toBe(1);
+  });
+
+  it('end with the signal, whose reason is the error', async () => {
+    const abort = new AbortController();
+    const get = failure(client.get(THING, REF, { signal: abort.signal }));
+    const arrival = await server.next();
+    const reason = new Error('enough');
+    abort.abort(reason);
+    expect(await get).toBe(reason);
+    await arrival.closed;
+    expect(await failure(client.get(THING, REF, { signal: abort.signal }))).toBe(reason);
+    expect(server.log).toHaveLength(1);
+  });
+
+  it('say when nothing listens', async () => {
+    const clock = new FakeClock();
+    const nobody = { ...server.credentials(), server: 'https://127.0.0.1:1' };
+    const create = failure(server.client({ clock, credentials: async () => nobody }).create(THING, { metadata: REF }));
+    // Nothing was sent, so even a create is tried again.
+    for (let attempt = 1; attempt < 4; attempt++) await clock.elapse(PAUSE);
+    expect(await create).toMatchObject({ name: 'NoAnswerError', code: 'ECONNREFUSED', sent: false });
+  });
+});
+
+describe('credentials', () => {
+  it('that are refused are read once more, and the request is repeated', async () => {
+    const tokens = ['old', 'new'];
+    const asked: boolean[] = [];
+    const client = server.client({
+      credentials: async (fresh) => {
+        asked.push(fresh);
+        return server.credentials(tokens.shift());
+      },
+    });
+    const get = client.get(THING, REF);
+    const first = await server.next();
+    expect(first.headers['authorization']).toBe('Bearer old');
+    first.refuse(401, 'Unauthorized', 'Unauthorized');
+    const second = await server.next();
+    expect(second.headers['authorization']).toBe('Bearer new');
+    second.json(200, {});
+    await get;
+    expect(asked).toEqual([false, true]);
+    expect(server.connections).toBe(1);
+  });
+
+  it('that stay refused are not read for every request', async () => {
+    let reads = 0;
+    const client = server.client({
+      credentials: async () => {
+        reads++;
+        return server.credentials();
+      },
+    });
+    for (let i = 0; i < 3; i++) {
+      const get = failure(client.get(THING, REF));
+      for (let attempt = 0; attempt < (i === 0 ? 2 : 1); attempt++) {
+        (await server.next()).refuse(401, 'Unauthorized', 'Unauthorized');
+      }
+      expect(await get).toMatchObject({ status: 401 });
+    }
+    expect(reads).toBe(2);
+  });
+
+  it('with another CA get another connection', async () => {
+    let ca = server.ca;
+    const clock = new FakeClock();
+    const client = server.client({ clock, credentials: async () => ({ ...server.credentials(), tls: { ca } }) });
+    const first = client.get(THING, REF);
+    (await server.next()).json(200, {});
+    await first;
+    ca = `${server.ca}\n`;
+    await clock.advance(61_000);
+    const second = client.get(THING, REF);
+    (await server.next()).json(200, {});
+    await second;
+    expect(server.connections).toBe(2);
+  });
+
+  it('that cannot be read for a moment are used on', async () => {
+    const clock = new FakeClock();
+    let broken = false;
+    const client = server.client({
+      clock,
+      credentials: async () => {
+        if (broken) throw new Error('ENOENT');
+        return server.credentials();
+      },
+    });
+    const first = client.get(THING, REF);
+    (await server.next()).json(200, {});
+    await first;
+    broken = true;
+    await clock.advance(61_000);
+    const second = client.get(THING, REF);
+    (await server.next()).json(200, {});
+    await second;
+  });
+});
+
+describe('a fenced client', () => {
+  it('reads, and writes only while it may', async () => {
+    let leader = true;
+    const fenced = client.fenced(() => leader);
+    const allowed = fenced.create(THING, { metadata: REF });
+    (await server.next()).json(201, {});
+    await allowed;
+    leader = false;
+    const writes = [
+      fenced.create(THING, { metadata: REF }),
+      fenced.update(THING, { metadata: REF }),
+      fenced.patch(THING, REF, { type: 'merge', body: {} }),
+      fenced.delete(THING, REF),
+    ];
+    for (const write of writes) expect(await failure(write)).toBeInstanceOf(FencedError);
+    const get = fenced.get(THING, REF);
+    const arrival = await server.next();
+    expect(arrival.method).toBe('GET');
+    arrival.json(200, {});
+    await get;
+    expect(server.log).toHaveLength(2);
+  });
+
+  it('asks when the request leaves, not when it is made', async () => {
+    let leader = true;
+    const fenced = client.fenced(() => leader);
+    // The first request has to wait for its connection, and the fence closes meanwhile.
+    const write = failure(fenced.create(THING, { metadata: REF }));
+    leader = false;
+    expect(await write).toBeInstanceOf(FencedError);
+    expect(server.log).toEqual([]);
+  });
+});
+
+describe('a watch', () => {
+  const options = { namespace: 'ns', resourceVersion: '5', timeoutSeconds: 300 };
+
+  it('hands over events in order, however the bytes are cut', async () => {
+    const events: WatchEvent[] = [];
+    const watch = client.watch(THING, options, (event) => events.push(event));
+    const stream = await server.next();
+    expect(Object.fromEntries(stream.query)).toEqual({
+      watch: 'true',
+      allowWatchBookmarks: 'true',
+      resourceVersion: '5',
+      timeoutSeconds: '300',
+    });
+    const object = (version: string) => ({ metadata: { name: 'ü€😀', resourceVersion: version } });
+    const line = Buffer.from(`${JSON.stringify({ type: 'ADDED', object: object('6') })}\n`).toString();
+    for (const piece of line.split(/(?<=[{,:])/)) stream.raw(piece);
+    stream.event('MODIFIED', object('7'));
+    stream.bookmark('9');
+    stream.end();
+    await watch;
+    expect(events).toEqual([
+      { type: 'ADDED', object: object('6') },
+      { type: 'MODIFIED', object: object('7') },
+      { type: 'BOOKMARK', resourceVersion: '9' },
+    ]);
+  });
+
+  it.each([
+    ['no JSON', '{"type":"ADDED","object":{"metadata"\n'],
+    ['an unknown type', '{"type":"RENAMED","object":{"metadata":{"resourceVersion":"6"}}}\n'],
+    ['no version', '{"type":"ADDED","object":{"metadata":{"name":"a"}}}\n'],
+    ['no object', '{"type":"BOOKMARK"}\n'],
+    ['an array', '[]\n'],
+  ])('ends at a line with %s', async (_, line) => {
+    const watch = failure(client.watch(THING, options, () => {}));
+    const stream = await server.next();
+    stream.raw(line);
+    expect(await watch).toMatchObject({
+      name: 'MalformedEventError',
+      message: 'watch Thing ns: a line of the stream is no event',
+    });
+    await stream.closed;
+  });
+
+  it('turns an ERROR event into an error', async () => {
+    const watch = failure(client.watch(THING, options, () => {}));
+    const stream = await server.next();
+    stream.event('ERROR', { kind: 'Status', code: 410, reason: 'Expired', message: 'too old resource version' });
+    expect(await watch).toMatchObject({ status: 410, reason: 'Expired' });
+  });
+
+  it('has a connection of its own', async () => {
+    const watch = client.watch(THING, options, () => {});
+    const stream = await server.next();
+    const get = client.get(THING, REF);
+    const arrival = await server.next();
+    arrival.json(200, {});
+    await get;
+    expect(arrival.connection).not.toBe(stream.connection);
+    stream.end();
+    await watch;
+  });
+
+  it('with events by the thousand is read in linear time', async () => {
+    const count = 20_000;
+    let seen = 0;
+    const watch = client.watch(THING, options, () => seen++);
+    const stream = await server.next();
+    const line = `${JSON.stringify({ type: 'MODIFIED', object: { metadata: { name: 'a', resourceVersion: '6' }, pad: 'x'.repeat(500) } })}\n`;
+    stream.raw(line.repeat(count));
+    stream.end();
+    const cpu = process.cpuUsage();
+    await watch;
+    const { user, system } = process.cpuUsage(cpu);
+    expect(seen).toBe(count);
+    expect((user + system) / 1000 / count).toBeLessThan(0.2); // about 0.02 ms here; quadratic work would be seconds
+  });
+});
