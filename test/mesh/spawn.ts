@@ -106,3 +106,24 @@ export function failuresOf({ name, edges, inbound }: Report): string[] {
   if (inbound.lost > 0) failures.push(`${name} lost ${inbound.lost} blocks`);
   return failures;
 }
+
+/** `kubelet.ts` as a child process: keeps a folder like the volume of one Secret. @returns ends it */
+export function spawnKubelet(options: {
+  readonly kubeconfig: string;
+  readonly namespace: string;
+  readonly secret: string;
+  readonly dir: string;
+  /** Each change arrives after a random time between these, milliseconds. */
+  readonly lag: readonly [min: number, max: number];
+}): () => Promise<void> {
+  const { kubeconfig, namespace, secret, dir, lag } = options;
+  const program = fileURLToPath(new URL('kubelet.ts', import.meta.url));
+  const args = ['--kubeconfig', kubeconfig, '--namespace', namespace, '--secret', secret, '--dir', dir];
+  const lags = ['--lag-min', String(lag[0]), '--lag-max', String(lag[1])];
+  const child = spawn(process.execPath, [program, ...args, ...lags], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  return () => {
+    child.kill('SIGTERM');
+    return ended;
+  };
+}
