@@ -24,7 +24,8 @@ export async function withLock<T>(file: string, onWait: () => void, work: () => 
 
 function tryLock(database: DatabaseSync): boolean {
   try {
-    database.exec('BEGIN EXCLUSIVE');
+    // No journal: nothing is ever written, and a killed holder leaves no file behind.
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     return true;
   } catch (error) {
     if (error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY) return false;

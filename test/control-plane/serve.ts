@@ -49,6 +49,7 @@ class PortTaken extends Error {}
 
 const order = JSON.parse(process.argv[2] ?? 'null') as Order;
 const children = new Map<Component, ChildProcess>();
+let ready = false;
 let stopping = false;
 
 process.stdin.resume();
@@ -61,7 +62,9 @@ await main();
 
 async function main(): Promise<void> {
   try {
-    say({ type: 'ready', server: await bringUp() });
+    const server = await bringUp();
+    ready = true;
+    say({ type: 'ready', server });
   } catch (error) {
     if (stopping) return;
     say({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
@@ -110,12 +113,13 @@ function launch(component: Component, binary: string, args: readonly string[]): 
   closeSync(log);
   children.set(component, child);
   child.once('error', (error) => say({ type: 'failed', message: `${component}: ${error.message}` }));
-  child.once('exit', (code, signal) => void reportDeath(component, child, code === null ? String(signal) : `${code}`));
+  child.once('exit', (code, signal) => void reportDeath(component, code === null ? String(signal) : `${code}`));
   if (child.pid !== undefined) say({ type: 'started', component, pid: child.pid });
 }
 
-async function reportDeath(component: Component, child: ChildProcess, how: string): Promise<void> {
-  if (stopping || children.get(component) !== child) return;
+async function reportDeath(component: Component, how: string): Promise<void> {
+  // While it starts, bringUp looks itself, and may have a remedy.
+  if (!ready || stopping) return;
   say({ type: 'died', component, message: `${component} ended (${how}):\n${tail(await logOf(component))}` });
 }
 
