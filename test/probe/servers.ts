@@ -62,11 +62,15 @@ export async function nodeServer(
   { identity, bundle }: Material,
   options: tls.TlsOptions = {},
   { host = '127.0.0.1', port = 0 } = {},
+  onSecure: (socket: tls.TLSSocket) => void = (socket) => socket.resume(),
 ): Promise<NodeServer> {
   const context = { cert: identity.certificate, key: identity.key, ca: bundle };
   const server = tls.createServer({ ...context, requestCert: true, rejectUnauthorized: true, ...options });
   server.on('tlsClientError', () => {});
-  server.on('secureConnection', (socket) => socket.on('error', () => {}));
+  server.on('secureConnection', (socket) => {
+    socket.on('error', () => {});
+    onSecure(socket);
+  });
   const close = closing(server);
   return {
     port: await listen(server, host, port),
