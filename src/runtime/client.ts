@@ -445,7 +445,8 @@ function describe({
 }
 
 function parse<T>(text: string): T {
-  return JSON.parse(text);
+  const value: unknown = JSON.parse(text);
+  return value as T;
 }
 
 /** Reads one line of a watch stream. */

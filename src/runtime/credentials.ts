@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { RequestOptions } from 'node:https';
 import type { Clock } from './clock.ts';
 
 /** What a connection to the API server is made with. Equal contents mean that the connection can be kept. */
@@ -73,7 +74,7 @@ export function kubeconfigCredentials(file: string): CredentialSource {
         `kubeconfig ${file}: proxy-url is not supported; use a context that reaches the API server directly`,
       );
     }
-    const options: Parameters<typeof opened.applyToHTTPSOptions>[0] = {};
+    const options: RequestOptions & { servername?: string } = {};
     await opened.applyToHTTPSOptions(options);
     const headers: Record<string, string> = {};
     for (const [name, value] of Object.entries(options.headers ?? {})) headers[name.toLowerCase()] = String(value);
@@ -86,8 +87,8 @@ export function kubeconfigCredentials(file: string): CredentialSource {
         ca: pemOf(options.ca),
         cert: pemOf(options.cert),
         key: pemOf(options.key),
-        servername: 'servername' in options && typeof options.servername === 'string' ? options.servername : undefined,
-        rejectUnauthorized: options.rejectUnauthorized ?? undefined,
+        servername: options.servername,
+        rejectUnauthorized: options.rejectUnauthorized,
       },
     };
   };

@@ -106,43 +106,39 @@ export class Informer<T> {
   }
 
   async #run(): Promise<void> {
-    const { signal } = this.#stop;
-    for (let progress = START; !signal.aborted; ) {
-      const outcome = await this.#perform(progress.phase);
-      if (signal.aborted) return;
-      progress = advance(progress, outcome);
+    for (let progress = START; !this.#stop.signal.aborted; ) {
+      progress = advance(progress, await this.#perform(progress.phase));
       if (!progress.pause) continue;
       const pause = backoff(progress.failures - 1, BACKOFF_BASE_MS, BACKOFF_CAP_MS, this.#clock.random());
-      await sleep(this.#clock, pause, signal);
+      await sleep(this.#clock, pause, this.#stop.signal);
     }
   }
 
   /** One request, and what came of it. Never throws. */
   async #perform(phase: Phase): Promise<Outcome> {
-    let resourceVersion = phase.at === 'watch' ? phase.resourceVersion : null;
-    let healthy = false;
+    const watch = { resourceVersion: phase.at === 'watch' ? phase.resourceVersion : null, told: false };
     const began = this.#clock.monotonic();
-    const lastedLong = () => this.#clock.monotonic() - began >= HEALTHY_AFTER_MS;
+    const healthy = () => watch.told || this.#clock.monotonic() - began >= HEALTHY_AFTER_MS;
     try {
       if (phase.at === 'list') return await this.#readPage(phase.continue);
       await this.#follow(phase.resourceVersion, (version) => {
-        resourceVersion = version;
-        healthy = true;
+        watch.resourceVersion = version;
+        watch.told = true;
       });
-      return {
-        got: 'end',
-        resourceVersion: resourceVersion ?? phase.resourceVersion,
-        healthy: healthy || lastedLong(),
-      };
+      return { got: 'end', resourceVersion: watch.resourceVersion ?? phase.resourceVersion, healthy: healthy() };
     } catch (error) {
-      if (this.#stop.signal.aborted) return { got: 'gap' };
+      if (this.#stop.signal.aborted) return { got: 'gap' }; // nobody will act on it
       const { kind } = this.#options.resource;
-      if (isExpired(error) || error instanceof MalformedEventError || error instanceof RangeError) {
+      if (isExpired(error) || error instanceof MalformedEventError) {
         this.#options.log?.warn({ kind, err: error }, 'events may have been missed, listing anew');
         return { got: 'gap' };
       }
       this.#options.log?.warn({ kind, err: error }, phase.at === 'list' ? 'list failed' : 'watch failed');
-      return { got: 'failure', resourceVersion, healthy: phase.at === 'watch' && (healthy || lastedLong()) };
+      return {
+        got: 'failure',
+        resourceVersion: watch.resourceVersion,
+        healthy: phase.at === 'watch' && healthy(),
+      };
     }
   }
 

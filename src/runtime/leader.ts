@@ -96,26 +96,31 @@ export class LeaderElection {
   }
 
   async #run(): Promise<void> {
-    const { signal } = this.#stop;
-    while (!signal.aborted && !(await this.#attempt(() => this.#acquire()))) await this.#pause(1.2);
-    if (signal.aborted) return;
-    this.#options.log?.info({ identity: this.#options.identity }, 'elected');
-    this.#options.onElected();
-    for (;;) {
-      await this.#pause(1);
-      if (signal.aborted) return;
-      if (this.#unrenewedFor() < this.#renewDeadlineMs) await this.#attempt(() => this.#renew());
-      if (signal.aborted) return;
-      if (this.mayWrite()) continue;
-      const reason =
-        this.#held === null
-          ? 'the lease belongs to another process'
-          : `the lease was not renewed for ${Math.round(this.#unrenewedFor())} ms`;
-      this.#held = null;
-      this.#options.log?.warn({ identity: this.#options.identity, reason }, 'leadership lost');
-      this.#options.onLost(reason);
-      return;
+    const { identity, log, onElected, onLost } = this.#options;
+    while (!(await this.#attempt(() => this.#acquire()))) {
+      await this.#pause(1.2);
+      if (this.#stopped()) return;
     }
+    if (this.#stopped()) return;
+    log?.info({ identity }, 'elected');
+    onElected();
+    let reason: string | null = null;
+    while (reason === null) {
+      reason = await this.#hold();
+      if (this.#stopped()) return;
+    }
+    this.#held = null;
+    log?.warn({ identity, reason }, 'leadership lost');
+    onLost(reason);
+  }
+
+  /** Waits for the next renewal and does it, if that can still be in time. Returns why leadership is gone, or null. */
+  async #hold(): Promise<string | null> {
+    await this.#pause(1);
+    if (this.mayWrite()) await this.#attempt(() => this.#renew());
+    if (this.#held === null) return 'the lease belongs to another process';
+    const unrenewed = this.#unrenewedFor();
+    return unrenewed < this.#renewDeadlineMs ? null : `the lease was not renewed for ${Math.round(unrenewed)} ms`;
   }
 
   /** One try; a failure is logged and reads as false. */
@@ -123,7 +128,7 @@ export class LeaderElection {
     try {
       return await work();
     } catch (error) {
-      if (!this.#stop.signal.aborted) this.#options.log?.warn({ err: error }, 'lease not reached');
+      if (!this.#stopped()) this.#options.log?.warn({ err: error }, 'lease not reached');
       return false;
     }
   }
@@ -192,6 +197,10 @@ export class LeaderElection {
   #limits() {
     const left = this.#held === null ? this.#renewDeadlineMs : this.#renewDeadlineMs - this.#unrenewedFor();
     return { signal: this.#stop.signal, timeoutMs: Math.max(1, Math.min(left, this.#renewDeadlineMs / 3)) };
+  }
+
+  #stopped(): boolean {
+    return this.#stop.signal.aborted;
   }
 
   #unrenewedFor(): number {

@@ -1,3 +1,5 @@
+import { MalformedEventError } from './errors.ts';
+
 const NEWLINE = 0x0a;
 
 /**
@@ -15,7 +17,7 @@ export class LineSplitter {
     this.#maxBytes = maxBytes;
   }
 
-  /** Hands on every line that this piece completes. Throws a RangeError when a line grows past the limit. */
+  /** Hands on every line that this piece completes. A line that grows past the limit is a MalformedEventError. */
   push(chunk: Buffer): void {
     let start = 0;
     for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
@@ -27,7 +29,8 @@ export class LineSplitter {
     if (start === chunk.length) return;
     this.#rest.push(start === 0 ? chunk : chunk.subarray(start));
     this.#restBytes += chunk.length - start;
-    if (this.#restBytes > this.#maxBytes) throw new RangeError(`a line is longer than ${this.#maxBytes} bytes`);
+    if (this.#restBytes > this.#maxBytes)
+      throw new MalformedEventError(`a line is longer than ${this.#maxBytes} bytes`);
   }
 
   #complete(tail: Buffer): string {

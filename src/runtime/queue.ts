@@ -194,15 +194,20 @@ export class WorkQueue {
     } catch {
       this.retry(key);
     }
-    item.working = false;
     this.#working--;
+    this.#release(key, item);
+    if (this.#shutDown && this.#working === 0) this.#ended.resolve();
+    this.#pump();
+  }
+
+  /** The pass is over; what was added meanwhile is due now. */
+  #release(key: string, item: Item): void {
+    item.working = false;
     if (item.lane !== null && !this.#shutDown) {
       this.#ready++;
       this.#line(item.lane, key);
     }
     this.#tidy(key, item);
-    if (this.#shutDown && this.#working === 0) this.#ended.resolve();
-    this.#pump();
   }
 
   /** A key about which nothing needs to be known any more takes no memory. */
