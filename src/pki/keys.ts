@@ -30,8 +30,9 @@ export const MAX_KEY_PEM = 13_000;
 const CURVES = { 256: 'prime256v1', 384: 'secp384r1' } as const;
 
 /**
- * A new private key. RSA is made on the thread pool (60 ms for 2048, 0.6 s for 4096 bits of one core), no more at one
- * time than cores less one, because the pool also serves files and DNS. The others take 0.1 to 2 ms, on the spot.
+ * A new private key. RSA is made on the thread pool (60 ms for 2048, 0.6 s for 4096 bits of one core), in fewer threads
+ * than there are cores and never in all of them, because the pool also serves files and DNS. The others take 0.1 to
+ * 2 ms, on the spot.
  */
 export async function generatePrivateKey(spec: KeySpec): Promise<KeyObject> {
   switch (spec.algorithm) {
@@ -46,7 +47,8 @@ export async function generatePrivateKey(spec: KeySpec): Promise<KeyObject> {
 
 const generateKeyPairAsync = promisify(generateKeyPair);
 const waiting: (() => void)[] = [];
-let free = Math.max(1, availableParallelism() - 1);
+/** libuv has four threads unless told otherwise. */
+let free = Math.max(1, Math.min(availableParallelism() - 1, 3));
 
 async function generateRsa(modulusLength: number): Promise<KeyObject> {
   if (free > 0) free -= 1;

@@ -62,8 +62,9 @@ function checkedText(field: string, value: string): string {
 
 interface Attribute {
   readonly type: string;
-  /** Null when the value is of no string type; then only `hex` says what it is. */
+  /** Null when the value is of no usual string type. */
   readonly text: string | null;
+  /** DER of the value. */
   readonly hex: string;
 }
 
@@ -103,8 +104,11 @@ function readAttribute(reader: DerReader): Attribute {
   const type = dottedOid(reader.content(reader.read(Tag.oid)));
   const value = reader.read();
   reader.finish();
-  const octets = reader.content(value);
-  return { type, text: decodeText(value.tag, octets, reader), hex: octets.toString('hex') };
+  return {
+    type,
+    text: decodeText(value.tag, reader.content(value), reader),
+    hex: reader.bytes.toString('hex', value.start, value.end),
+  };
 }
 
 function decodeText(tag: number, octets: Buffer, reader: DerReader): string | null {
@@ -118,7 +122,6 @@ function decodeText(tag: number, octets: Buffer, reader: DerReader): string | nu
     // Latin-1 is how OpenSSL, too, reads the T61String of old certificates.
     case Tag.printableString:
     case Tag.ia5String:
-    case Tag.visibleString:
     case Tag.t61String:
       return octets.toString('latin1');
     case Tag.bmpString:

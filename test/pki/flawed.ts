@@ -17,25 +17,31 @@ export interface FlawedCa {
   readonly name: x509.Name;
 }
 
-/** `subjectKeyId` in hex, null for none. */
+export interface FlawedCaOptions {
+  /** Hex, null for none. */
+  readonly subjectKeyId: string | null;
+  readonly serial: string;
+  readonly key?: KeyObject;
+  readonly ca?: boolean;
+  readonly printable?: boolean;
+  /** Self-signed without. */
+  readonly issuer?: FlawedCa;
+}
+
 export async function flawedCa(
   subject: string,
-  {
-    subjectKeyId,
-    serial,
-    key,
-    ca = true,
-    printable = true,
-  }: { subjectKeyId: string | null; serial: string; key?: KeyObject; ca?: boolean; printable?: boolean },
+  { subjectKeyId, serial, key, ca = true, printable = true, issuer }: FlawedCaOptions,
 ): Promise<FlawedCa> {
   const own = key ?? (await generatePrivateKey(P256));
   const name = new x509.Name([{ CN: [printable ? { printableString: subject } : { utf8String: subject }] }]);
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+  const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serial,
-    name,
+    subject: name,
+    issuer: issuer?.name ?? name,
     notBefore: new Date(NOW - DAY),
     notAfter: new Date(NOW + DAY),
-    keys: keyPair(own),
+    publicKey: keyPair(own).publicKey,
+    signingKey: keyPair(issuer?.key ?? own).privateKey,
     signingAlgorithm: ECDSA,
     extensions: [
       new x509.BasicConstraintsExtension(ca, undefined, true),
