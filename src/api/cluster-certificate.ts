@@ -12,6 +12,7 @@ import {
   keyFields,
   keySizeRule,
   mapBy,
+  mapOf,
   namespaceName,
   objectName,
   observedGeneration,
@@ -85,14 +86,7 @@ const keyRules: readonly Rule<Record<string, string>>[] = [
   },
 ];
 
-const keyMap = (value: z.ZodString) =>
-  withRules(
-    z
-      .record(z.string(), value)
-      .refine((map) => Object.keys(map).length <= MAX_KEYS, { error: `must have at most ${MAX_KEYS} entries` })
-      .meta({ maxProperties: MAX_KEYS }),
-    ...keyRules,
-  );
+const keyMap = (value: z.ZodString) => withRules(mapOf(value, MAX_KEYS), ...keyRules);
 
 const secretTemplate = z.object({
   labels: keyMap(text(63, LABEL_VALUE))

@@ -37,11 +37,19 @@ export function structural(schema: z.ZodType, path: string): Structural {
     unrepresentable: 'throw',
     reused: 'inline',
     cycles: 'throw',
+    override: ({ zodSchema }) => {
+      const { type } = zodSchema._zod.def;
+      if (!TYPES.includes(type))
+        throw new SchemaError(path, `holds a zod "${type}", which would be lost or mean something else`);
+    },
   });
   return convert(raw, path);
 }
 
 // ---------------------------------------------------------------------------------------------------- converter
+
+/** zod types that come through unchanged. A transformation, for one, would silently be left out. */
+const TYPES = ['array', 'boolean', 'enum', 'literal', 'number', 'object', 'optional', 'record', 'string', 'union'];
 
 /** Keywords that are taken as they are. No pattern: its message helps nobody, a CEL rule says the same in words. */
 const PLAIN = [
@@ -114,9 +122,7 @@ function convertObject(raw: Readonly<Record<string, unknown>>, path: string): St
   }
   if (properties !== undefined)
     throw new SchemaError(path, 'has both known and unknown fields, or refuses unknown ones');
-  if (!isRecord(additionalProperties) || Object.keys(additionalProperties).length === 0) {
-    throw new SchemaError(path, 'has fields of any kind');
-  }
+  if (!isRecord(additionalProperties)) throw new SchemaError(path, 'has no fields');
   if (raw['maxProperties'] === undefined)
     throw new SchemaError(path, 'has no maxProperties: rules on it have no bound');
   return { additionalProperties: convert(additionalProperties, `${path}.*`) };

@@ -137,6 +137,13 @@ export const mapBy = <S extends z.ZodObject>(key: string, item: S, least: number
     })
     .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [key] });
 
+/** A map of texts under keys of any kind. */
+export const mapOf = (value: z.ZodString, most: number): z.ZodRecord<z.ZodString, z.ZodString> =>
+  z
+    .record(z.string(), value)
+    .refine((map) => Object.keys(map).length <= most, { error: `must have at most ${most} entries` })
+    .meta({ maxProperties: most });
+
 // ---------------------------------------------------------------------------------------------------- names
 
 const LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';

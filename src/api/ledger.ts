@@ -153,15 +153,19 @@ const headSchema = z.strictObject({
   format: z.literal(FORMAT),
   epoch: z.int().min(1),
   highest: counted.max(MAX_GENERATION),
-  generations: z.record(
-    z.string().regex(/^[1-9][0-9]{0,5}$/, { error: 'must be the number of a generation' }),
-    z.strictObject({
-      secretName: word,
-      fingerprint: sha256(),
-      secretUid: word,
-      passphraseRef: z.strictObject({ name: word, key: word }).nullable(),
+  generations: z
+    .record(
+      z.string(),
+      z.strictObject({
+        secretName: word,
+        fingerprint: sha256(),
+        secretUid: word,
+        passphraseRef: z.strictObject({ name: word, key: word }).nullable(),
+      }),
+    )
+    .refine((records) => Object.keys(records).every((key) => /^[1-9][0-9]{0,5}$/.test(key)), {
+      error: 'must be recorded by number',
     }),
-  ),
   signer: generationNumber.nullable(),
   bundle: z.array(generationNumber),
   rotation: z

@@ -75,12 +75,10 @@ export const ROLES = {
 export const ANNOTATIONS = {
   /** Ledger epoch under which the content was written; never goes back. */
   epoch: 'replicert.io/epoch',
-  /** Hash of the content and the epoch it was decided in; what an acknowledgement or a probe refers to. */
-  revision: 'replicert.io/revision',
-  /** Number of the generation that signed the leaf. */
-  leaf: 'replicert.io/leaf-generation',
   /** UID of the ClusterCertificate that owns the Secret. */
   certificateUid: 'replicert.io/certificate-uid',
+  /** What becomes of the Secret when its ClusterCertificate is deleted: Retain or Delete. */
+  deletionPolicy: 'replicert.io/deletion-policy',
   /** Lower-case hex SHA-256 of the certificate in a generation Secret. */
   fingerprint: 'replicert.io/fingerprint',
 } as const;

@@ -133,7 +133,7 @@ function pathText(root: string, path: readonly PropertyKey[]): string {
 
 const TYPES: Readonly<Record<string, string>> = {
   string: 'a text',
-  number: 'a number',
+  number: 'a whole number',
   int: 'a whole number',
   boolean: 'true or false',
   array: 'a list',
