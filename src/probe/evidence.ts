@@ -151,7 +151,8 @@ function unreachable(member: string, all: readonly EndpointObservation[]): Findi
   const dark = all.filter((observation) => observation.kind === 'unreachable');
   const [first] = dark;
   if (first === undefined) return null;
-  const more = dark.length === 1 ? '' : ` (and ${dark.length - 1} more addresses)`;
+  const others = dark.length - 1;
+  const more = others === 0 ? '' : ` (and ${others} more ${others === 1 ? 'address' : 'addresses'})`;
   const at = `${member} at ${hostAndPort(first.address, first.port)}`;
   switch (first.reason) {
     case 'NameNotResolved':

@@ -1,0 +1,164 @@
+import fc from 'fast-check';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { MAX_BACK_OFF, type Pace, Pacer, type Paced, Slots, pauseBetween } from '../../src/probe/pacing.ts';
+
+describe('the pause between probes', () => {
+  const often: Pace = { intervalMs: 30_000, maxProbesPerHour: 3600 };
+
+  test('is the interval, doubled with each failure up to ten times', () => {
+    const pauses = [0, 1, 2, 3, 4, 50].map((failures) => pauseBetween(often, failures, 0) / 30_000);
+    expect(pauses).toEqual([1, 2, 4, 8, MAX_BACK_OFF, MAX_BACK_OFF]);
+  });
+
+  test('never lets an hour see more probes than allowed', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 3_600_000 }),
+        fc.integer({ min: 1, max: 3600 }),
+        fc.nat(100),
+        fc.double({ min: 0, max: 0.999, noNaN: true }),
+        (intervalMs, maxProbesPerHour, failures, random) => {
+          const pause = pauseBetween({ intervalMs, maxProbesPerHour }, failures, random);
+          expect(pause).toBeGreaterThanOrEqual(3_600_000 / maxProbesPerHour);
+          expect(pause).toBeGreaterThanOrEqual(intervalMs);
+        },
+      ),
+    );
+  });
+
+  test('jitter lengthens it by at most a tenth', () => {
+    expect(pauseBetween(often, 0, 0.5)).toBe(31_500);
+  });
+});
+
+describe('slots', () => {
+  const forever = new AbortController().signal;
+
+  test('bound what runs at one time, and serve in order', async () => {
+    const slots = new Slots(2);
+    const gates = Array.from({ length: 4 }, () => Promise.withResolvers<void>());
+    const started: number[] = [];
+    const all = gates.map(({ promise }, i) =>
+      slots.run(async () => {
+        started.push(i);
+        await promise;
+      }, forever),
+    );
+    await Promise.resolve();
+    expect(started).toEqual([0, 1]);
+    gates[1]?.resolve();
+    await all[1];
+    await Promise.resolve();
+    expect(started).toEqual([0, 1, 2]);
+    for (const gate of gates) gate.resolve();
+    await Promise.all(all);
+    expect(started).toEqual([0, 1, 2, 3]);
+  });
+
+  test('are given back by work that fails and by whoever stops waiting', async () => {
+    const slots = new Slots(1);
+    await expect(slots.run(() => Promise.reject(new Error('broken')), forever)).rejects.toThrow('broken');
+    const gate = Promise.withResolvers<void>();
+    const busy = slots.run(() => gate.promise, forever);
+    const waiting = new AbortController();
+    const gone = slots.run(async () => 'never', waiting.signal);
+    const next = slots.run(async () => 'next', forever);
+    waiting.abort(new Error('gone'));
+    await expect(gone).rejects.toThrow('gone');
+    gate.resolve();
+    await busy;
+    expect(await next).toBe('next');
+    await expect(slots.run(async () => 'late', waiting.signal)).rejects.toThrow('gone');
+    expect(await slots.run(async () => 'free', forever)).toBe('free');
+  });
+});
+
+describe('the pacer', () => {
+  const pace: Pace = { intervalMs: 1000, maxProbesPerHour: 3600 };
+  let now: number;
+  let pacer: Pacer<string>;
+  let runs: number;
+
+  beforeEach(() => {
+    now = 0;
+    runs = 0;
+    pacer = new Pacer({ now: () => now, random: () => 0, reached: (value) => value !== 'dark' });
+  });
+
+  const ask = (value: string, question = 'q', endpoint = 'a:1'): Promise<Paced<string>> =>
+    pacer.probe(endpoint, question, pace, async () => {
+      runs += 1;
+      return value;
+    });
+
+  test('probes at once, then not before the interval has passed', async () => {
+    expect(await ask('one')).toEqual({ kind: 'observed', startedAt: 0, value: 'one' });
+    now = 400;
+    expect(await ask('two', 'another')).toEqual({ kind: 'later', at: 1000 });
+    expect(pacer.dueAt('a:1', pace)).toBe(1000);
+    now = 1000;
+    expect(await ask('three', 'another')).toEqual({ kind: 'observed', startedAt: 1000, value: 'three' });
+    expect(runs).toBe(2);
+  });
+
+  test('peers that ask the same share one run, under way or recent', async () => {
+    const gate = Promise.withResolvers<string>();
+    const slow = (): Promise<Paced<string>> =>
+      pacer.probe('a:1', 'q', pace, () => {
+        runs += 1;
+        return gate.promise;
+      });
+    const both = [slow(), slow()];
+    gate.resolve('one');
+    expect(await Promise.all(both)).toEqual(Array(2).fill({ kind: 'observed', startedAt: 0, value: 'one' }));
+    now = 999;
+    expect(await ask('two')).toEqual({ kind: 'observed', startedAt: 0, value: 'one' });
+    expect(runs).toBe(1);
+  });
+
+  test('another question waits for the run under way, then for its turn', async () => {
+    const gate = Promise.withResolvers<string>();
+    const first = pacer.probe('a:1', 'q', pace, () => gate.promise);
+    const others = [ask('two', 'r'), ask('three', 's')];
+    gate.resolve('one');
+    await first;
+    expect(await Promise.all(others)).toEqual(Array(2).fill({ kind: 'later', at: 1000 }));
+    expect(runs).toBe(0);
+  });
+
+  test('several that wait beyond the pause do not run at one time', async () => {
+    const gate = Promise.withResolvers<string>();
+    const first = pacer.probe('a:1', 'q', pace, () => gate.promise);
+    const others = [ask('two', 'r'), ask('three', 's')];
+    now = 5000;
+    gate.resolve('one');
+    await first;
+    const kinds = (await Promise.all(others)).map(({ kind }) => kind);
+    expect(kinds).toEqual(['observed', 'later']);
+  });
+
+  test('a dead endpoint is left alone for longer and longer, a live one is not', async () => {
+    const starts: number[] = [];
+    for (const value of ['dark', 'dark', 'dark', 'lit', 'lit']) {
+      now = pacer.dueAt('a:1', pace);
+      starts.push(now);
+      await ask(value, String(now));
+    }
+    expect(starts).toEqual([0, 2000, 6000, 14_000, 15_000]);
+  });
+
+  test('a run that throws tells all who joined, and counts as dark', async () => {
+    const broken = (): Promise<string> => Promise.reject(new Error('aborted'));
+    const both = [pacer.probe('a:1', 'q', pace, broken), pacer.probe('a:1', 'q', pace, broken)];
+    for (const each of both) await expect(each).rejects.toThrow('aborted');
+    expect(await ask('one')).toEqual({ kind: 'later', at: 2000 });
+  });
+
+  test('endpoints do not hold each other up, and those that nobody names are forgotten', async () => {
+    await ask('one');
+    expect((await ask('two', 'q', 'b:1')).kind).toBe('observed');
+    pacer.retain(new Set(['b:1']));
+    expect(await ask('three')).toMatchObject({ value: 'three' });
+    expect(await ask('four', 'q', 'b:1')).toMatchObject({ value: 'two' });
+  });
+});

@@ -1,0 +1,223 @@
+/** Endpoints: names with several addresses, trust that changes, slow lines, and everything that is no answer. */
+import { randomBytes } from 'node:crypto';
+import { beforeAll, expect, test } from 'vitest';
+import { encodeBundle } from '../../src/pki/bundle.ts';
+import type { Authority } from '../../src/pki/issue.ts';
+import { Canaries, type CanarySet } from '../../src/probe/canary.ts';
+import { Slots } from '../../src/probe/pacing.ts';
+import { type EndpointObservation, type ProbeRequest, probeEndpoint } from '../../src/probe/probe.ts';
+import { type Identity, makeAuthority, makeLeaf } from './pki.ts';
+import { type Material, closedPort, nodeServer, opensslServer, plainServer, slowProxy } from './servers.ts';
+
+let old: Authority;
+let next: Authority;
+let member: Identity;
+let canaries: CanarySet;
+
+beforeAll(async () => {
+  [old, next] = [await makeAuthority('mesh G1'), await makeAuthority('mesh G2')];
+  member = await makeLeaf(old, 'a.mesh');
+  canaries = await new Canaries(randomBytes).make({
+    authorities: new Map([
+      [1, old],
+      [2, next],
+    ]),
+    like: member.leaf,
+    now: Date.now(),
+  });
+});
+
+function trusting(...authorities: readonly Authority[]): Material {
+  return { identity: member, bundle: encodeBundle(authorities.map(({ certificate }) => certificate)) };
+}
+
+function probe(port: number, overrides: Partial<ProbeRequest> = {}): Promise<EndpointObservation[]> {
+  const signal = AbortSignal.timeout(60_000);
+  return probeEndpoint({ host: '127.0.0.1', port, timeoutMs: 3000, ...canaries, signal, ...overrides });
+}
+
+type Answers = Record<number, string> | string;
+
+/** By address: what each generation's answer is, or why there is none. */
+function summary(observations: readonly EndpointObservation[]): Record<string, Answers> {
+  return Object.fromEntries(
+    observations.map((at): [string, Answers] => [
+      at.address,
+      at.kind === 'unreachable'
+        ? at.reason
+        : Object.fromEntries([...at.trusts].map(([generation, { answer }]) => [generation, answer])),
+    ]),
+  );
+}
+
+test('trust that changes at run time changes the verdict', async () => {
+  await using server = await nodeServer(trusting(old));
+  expect(summary(await probe(server.port))).toEqual({ '127.0.0.1': { 1: 'yes', 2: 'no' } });
+  server.reload(trusting(old, next));
+  expect(summary(await probe(server.port))).toEqual({ '127.0.0.1': { 1: 'yes', 2: 'yes' } });
+  const leaf = await makeLeaf(next, 'a.mesh');
+  server.reload({ ...trusting(next), identity: leaf });
+  const after = await probe(server.port);
+  expect(summary(after)).toEqual({ '127.0.0.1': { 1: 'no', 2: 'yes' } });
+  expect(after[0]).toMatchObject({ alsoPresented: [], presented: [leaf.leaf.pem, next.certificate.pem] });
+});
+
+test('every address of a name is probed, and each speaks for itself', async () => {
+  await using one = await nodeServer(trusting(old, next));
+  await using two = await nodeServer(trusting(old), {}, { host: '127.0.0.2', port: one.port });
+  expect(two.port).toBe(one.port);
+  const resolve = async (): Promise<string[]> => ['127.0.0.1', '127.0.0.2', '127.0.0.3', '127.0.0.1'];
+  expect(summary(await probe(one.port, { host: 'a.mesh.test', resolve }))).toEqual({
+    '127.0.0.1': { 1: 'yes', 2: 'yes' },
+    '127.0.0.2': { 1: 'yes', 2: 'no' },
+    '127.0.0.3': 'ConnectionRefused',
+  });
+});
+
+test('a host name is sent as server name, an address is not', async () => {
+  const names: (string | false | null)[] = [];
+  await using server = await nodeServer(trusting(old), {}, {}, (socket) => names.push(socket.servername));
+  const resolve = async (): Promise<string[]> => ['127.0.0.1'];
+  const candidates = new Map([...canaries.candidates].slice(0, 1));
+  await probe(server.port, { host: 'a.mesh.test', resolve, candidates });
+  await probe(server.port, { host: 'a.mesh.test', servername: 'other.test', resolve, candidates });
+  await probe(server.port, { candidates });
+  expect(names).toEqual(['a.mesh.test', 'other.test', false]);
+});
+
+test.each([
+  ['rejects', () => Promise.reject(new Error('ENOTFOUND'))],
+  ['gives nothing', async () => []],
+  ['never answers', () => new Promise<string[]>(() => {})],
+])('a name that does not resolve: the resolver %s', async (_, resolve: () => Promise<string[]>) => {
+  expect(await probe(1, { host: 'nowhere.test', resolve, timeoutMs: 200 })).toEqual([
+    {
+      kind: 'unreachable',
+      address: 'nowhere.test',
+      port: 1,
+      connections: 0,
+      reason: 'NameNotResolved',
+      message: 'the name nowhere.test does not resolve',
+    },
+  ]);
+});
+
+test("the system's own resolver: a name of the machine, and one that RFC 6761 says is none", async () => {
+  const port = await closedPort();
+  const seen = await probe(port, { host: 'localhost' });
+  expect(summary(seen)).toHaveProperty(['127.0.0.1'], 'ConnectionRefused');
+  expect(summary(await probe(port, { host: 'name.invalid' }))).toEqual({ 'name.invalid': 'NameNotResolved' });
+});
+
+test('a name with too many addresses is not probed', async () => {
+  const resolve = async (): Promise<string[]> => Array.from({ length: 33 }, (_, i) => `127.0.1.${i}`);
+  expect(summary(await probe(1, { host: 'many.test', resolve }))).toEqual({ 'many.test': 'TooManyAddresses' });
+});
+
+test('a server that is not reached has no verdict', async () => {
+  await using silent = await plainServer(() => {});
+  expect(summary(await probe(silent.port, { timeoutMs: 200 }))).toEqual({ '127.0.0.1': 'Timeout' });
+  expect(summary(await probe(await closedPort()))).toEqual({ '127.0.0.1': 'ConnectionRefused' });
+});
+
+test('a server that hangs up on everybody after the handshake has no verdict', async () => {
+  const options = { rejectUnauthorized: false, maxVersion: 'TLSv1.2' } as const;
+  await using server = await nodeServer(trusting(old), options, {}, (s) => setImmediate(() => s.destroy()));
+  const [seen] = await probe(server.port);
+  if (seen?.kind !== 'reached') throw new Error('not reached');
+  expect(seen.trusts.get(1)).toMatchObject({
+    answer: 'unknown',
+    detail: expect.stringContaining('closes every connection'),
+  });
+  expect(seen.enforced).toBeNull();
+});
+
+test('a server that judges after the handshake is judged by three rounds', async () => {
+  const options = { rejectUnauthorized: false, maxVersion: 'TLSv1.2' } as const;
+  await using server = await nodeServer(trusting(old), options, {}, (socket) => {
+    socket.resume();
+    if (!socket.authorized) setImmediate(() => socket.destroy());
+  });
+  const [seen] = await probe(server.port);
+  if (seen?.kind !== 'reached') throw new Error('not reached');
+  expect([seen.trusts.get(1)?.answer, seen.trusts.get(2)?.answer, seen.enforced]).toEqual(['yes', 'unknown', true]);
+});
+
+test('different answers in two rounds are no answer', async () => {
+  let connections = 0;
+  await using server = await nodeServer(trusting(old));
+  await using relay = await slowProxy(server.port, 0, () => {
+    connections += 1;
+    // After the control and a first refusal.
+    if (connections === 3) server.reload(trusting(old, next));
+  });
+  const [seen] = await probe(relay.port, { candidates: new Map([...canaries.candidates].slice(1)) });
+  if (seen?.kind !== 'reached') throw new Error('not reached');
+  expect(seen.trusts.get(2)).toMatchObject({ answer: 'unknown', detail: expect.stringContaining('answers differ') });
+});
+
+test('a leaf that changes within a probe is told', async () => {
+  const other = await makeLeaf(next, 'a.mesh');
+  let connections = 0;
+  await using server = await nodeServer(trusting(old), {}, {}, (socket) => socket.resume());
+  await using relay = await slowProxy(server.port, 0, () => {
+    connections += 1;
+    if (connections === 2) server.reload({ ...trusting(old), identity: other });
+  });
+  const [seen] = await probe(relay.port);
+  expect(seen).toMatchObject({ kind: 'reached', alsoPresented: [member.leaf.pem] });
+  if (seen?.kind === 'reached') expect(seen.presented[0]).toBe(other.leaf.pem);
+});
+
+test.each(['TLSv1.2', 'TLSv1.3'] as const)('a line with 250 ms each way, %s', async (version) => {
+  await using server = await nodeServer(trusting(old), { minVersion: version, maxVersion: version });
+  await using slow = await slowProxy(server.port, 250);
+  expect(summary(await probe(slow.port))).toEqual({ '127.0.0.1': { 1: 'yes', 2: 'no' } });
+});
+
+test('a slow line and no tickets: silence counts only beyond the time that a refusal takes', async () => {
+  const only13 = ['-Verify', '1', '-verify_return_error', '-tls1_3', '-num_tickets', '0'];
+  await using server = await opensslServer(trusting(old), ...only13);
+  await using slow = await slowProxy(server.port, 100);
+  const candidates = new Map([...canaries.candidates].slice(1));
+  expect(summary(await probe(slow.port, { candidates }))).toEqual({ '127.0.0.1': { 2: 'no' } });
+});
+
+test('an abort ends a probe at once', async () => {
+  await using silent = await plainServer(() => {});
+  const controller = new AbortController();
+  const resolve = async (): Promise<string[]> => ['127.0.0.1', '127.0.0.2'];
+  const pending = probe(silent.port, { host: 'a.test', resolve, signal: controller.signal });
+  setTimeout(() => controller.abort(new Error('leader lost')), 50);
+  await expect(pending).rejects.toThrow('leader lost');
+  const resolving = new AbortController();
+  const never = (): Promise<string[]> => new Promise(() => {});
+  const stuck = probe(1, { host: 'a.test', resolve: never, signal: resolving.signal });
+  resolving.abort(new Error('shut down'));
+  await expect(stuck).rejects.toThrow('shut down');
+});
+
+test('the handshakes of many probes share a bound', async () => {
+  let open = 0;
+  let most = 0;
+  await using server = await plainServer((socket) => {
+    open += 1;
+    most = Math.max(most, open);
+    socket.resume();
+    socket.on('close', () => (open -= 1));
+  });
+  const slots = new Slots(3);
+  await Promise.all(Array.from({ length: 12 }, () => probe(server.port, { timeoutMs: 50, slots })));
+  expect(most).toBeGreaterThan(0);
+  // The server notices the end of a connection a little after the prober.
+  expect(most).toBeLessThanOrEqual(6);
+});
+
+test('a verdict costs few connections', async () => {
+  await using server = await nodeServer(trusting(old));
+  const [seen] = await probe(server.port);
+  // Control, trusted once, refused twice.
+  expect(seen?.connections).toBe(4);
+  const [quiet] = await probe(server.port, { candidates: new Map() });
+  expect(quiet?.connections).toBe(1);
+});

@@ -1,0 +1,58 @@
+/** The table of control against candidate, whole. */
+import { describe, expect, test } from 'vitest';
+import type { Outcome } from '../../src/probe/handshake.ts';
+import { type Answer, judge, roundsNeeded } from '../../src/probe/verdict.ts';
+
+const outcomes = {
+  failed: { kind: 'failed', reason: 'Timeout', message: 'no answer' },
+  unknownCa: { kind: 'rejected', alert: 48 },
+  expired: { kind: 'rejected', alert: 45 },
+  closed: { kind: 'rejected', alert: null },
+  closedAfter: { kind: 'accepted', proof: 'closedAfter' },
+  open: { kind: 'accepted', proof: 'open' },
+  finished: { kind: 'accepted', proof: 'finished' },
+  ticket: { kind: 'accepted', proof: 'ticket' },
+} as const satisfies Record<string, Outcome>;
+
+type Name = keyof typeof outcomes;
+
+/** Rows: control; columns: candidate, in the order of `outcomes`. `y1` = yes at once, `y3` = yes after three rounds. */
+const TABLE: Record<Name, string> = {
+  failed: '?  ?  ?  ?  ?  ?  ?  ?',
+  unknownCa: '?  n2 ?  n2 y3 y3 y1 y1',
+  expired: '?  ?  n2 n2 y3 y3 y1 y1',
+  closed: '?  n2 n2 n2 y3 y3 y1 y1',
+  closedAfter: '?  ?  ?  ?  ?  y3 y3 y3',
+  open: '?  ?  ?  ?  ?  ?  ?  ?',
+  finished: '?  ?  ?  ?  ?  ?  ?  ?',
+  ticket: '?  ?  ?  ?  ?  ?  ?  ?',
+};
+
+describe.each(Object.entries(TABLE))('control %s', (control, row) => {
+  const cells = row.split(/\s+/);
+  test.each(Object.keys(outcomes).map((candidate, i) => [candidate, cells[i]]))(
+    'candidate %s: %s',
+    (candidate, cell) => {
+      const round = judge(outcomes[control as Name], outcomes[candidate as Name]);
+      const sign: Record<Answer, string> = { yes: 'y', no: 'n', unknown: '?' };
+      const seen = round.answer === 'unknown' ? '?' : `${sign[round.answer]}${roundsNeeded(round)}`;
+      expect(seen, round.detail).toBe(cell);
+      expect(round.detail).not.toBe('');
+    },
+  );
+});
+
+test('only a certificate accepted on proof shows that none is demanded', () => {
+  expect(judge(outcomes.ticket, outcomes.ticket)).toMatchObject({
+    enforced: false,
+    detail: expect.stringContaining('client certificates are not enforced'),
+  });
+  expect(judge(outcomes.open, outcomes.open).enforced).toBeNull();
+  expect(judge(outcomes.unknownCa, outcomes.finished).enforced).toBe(true);
+});
+
+test('two reasons for two refusals are named', () => {
+  const { detail } = judge(outcomes.unknownCa, outcomes.expired);
+  expect(detail).toContain('alert 45 (certificate_expired)');
+  expect(detail).toContain('alert 48 (unknown_ca)');
+});
