@@ -9,6 +9,7 @@ import type { CelRule } from './fields.ts';
 import { CATEGORY, GROUP, type Kind, KINDS, VERSION } from './names.ts';
 import { DEFINITIONS } from './objects.ts';
 import { immutableMessage, nameMessage } from './parse.ts';
+import { isList, isRecord, shown } from './raw.ts';
 
 /** A structural schema (or a part of it), as JSON. */
 export interface Structural {
@@ -16,7 +17,7 @@ export interface Structural {
   readonly type?: string;
   readonly description?: string;
   readonly properties?: Readonly<Record<string, Structural>>;
-  readonly required?: readonly string[];
+  readonly required?: readonly unknown[];
   readonly items?: Structural;
   readonly additionalProperties?: Structural;
 }
@@ -98,7 +99,7 @@ function convert(raw: unknown, path: string): Structural {
     case 'integer':
       return { type: 'integer', ...plain, ...integer(raw) };
     case 'number':
-      if (Array.isArray(raw['enum']) && raw['enum'].every(Number.isInteger)) return { type: 'integer', ...plain };
+      if (isList(raw['enum']) && raw['enum'].every(Number.isInteger)) return { type: 'integer', ...plain };
       throw new SchemaError(path, 'is not a whole number: fractions are not portable');
     case 'boolean':
       return { type: 'boolean', ...plain };
@@ -116,7 +117,7 @@ function convertObject(raw: Readonly<Record<string, unknown>>, path: string): St
       return [name, converted];
     });
     return {
-      ...(Array.isArray(required) && required.length > 0 ? { required } : {}),
+      ...(isList(required) && required.length > 0 ? { required } : {}),
       properties: Object.fromEntries(fields),
     };
   }
@@ -139,10 +140,10 @@ function convertItems(raw: Readonly<Record<string, unknown>>, path: string): Str
       if (items.type !== 'string') throw new SchemaError(path, 'is a set of something other than texts');
       return items;
     case 'map':
-      if (!Array.isArray(keys) || keys.length === 0) throw new SchemaError(path, 'is a list map without keys');
+      if (!isList(keys) || keys.length === 0) throw new SchemaError(path, 'is a list map without keys');
       for (const key of keys) {
         if (!items.required?.includes(key))
-          throw new SchemaError(path, `its key "${key}" is not a required field of its items`);
+          throw new SchemaError(path, `its key ${shown(key)} is not a required field of its items`);
       }
       return items;
     default:
@@ -152,7 +153,7 @@ function convertItems(raw: Readonly<Record<string, unknown>>, path: string): Str
 
 function boundedString(raw: Readonly<Record<string, unknown>>, path: string): Structural {
   if (raw['format'] !== undefined && raw['format'] !== 'date-time') {
-    throw new SchemaError(path, `Kubernetes reads the format "${String(raw['format'])}" otherwise, or not at all`);
+    throw new SchemaError(path, `Kubernetes reads the format ${shown(raw['format'])} otherwise, or not at all`);
   }
   if (raw['maxLength'] === undefined && raw['enum'] === undefined) {
     throw new SchemaError(path, 'has no maxLength: rules on it have no bound');
@@ -168,9 +169,6 @@ function integer({ minimum, maximum }: Readonly<Record<string, unknown>>): Struc
     ...(typeof maximum === 'number' && maximum < Number.MAX_SAFE_INTEGER ? { maximum } : {}),
   };
 }
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 // ---------------------------------------------------------------------------------------------------- definition
 
@@ -246,7 +244,7 @@ function withImmutables(kind: Kind, spec: Structural): Structural {
       fieldPath: `.${field}`,
     };
   });
-  const before = Array.isArray(spec['x-kubernetes-validations']) ? spec['x-kubernetes-validations'] : [];
+  const before = isList(spec['x-kubernetes-validations']) ? spec['x-kubernetes-validations'] : [];
   return rules.length === 0 ? spec : { ...spec, 'x-kubernetes-validations': [...before, ...rules] };
 }
 
@@ -275,12 +273,14 @@ function mergeSchema(schema: Structural): Structural {
   }
   if (schema.items === undefined) return schema.type === undefined ? {} : { type: schema.type };
   const list = { type: 'array', items: mergeSchema(schema.items) };
-  const [key]: unknown[] = Array.isArray(schema['x-kubernetes-list-map-keys'])
-    ? schema['x-kubernetes-list-map-keys']
-    : [];
+  const keys = schema['x-kubernetes-list-map-keys'];
   switch (schema['x-kubernetes-list-type']) {
     case 'map':
-      return { ...list, 'x-kubernetes-patch-strategy': 'merge', 'x-kubernetes-patch-merge-key': key };
+      return {
+        ...list,
+        'x-kubernetes-patch-strategy': 'merge',
+        'x-kubernetes-patch-merge-key': isList(keys) ? keys[0] : undefined,
+      };
     case 'set':
       return { ...list, 'x-kubernetes-patch-strategy': 'merge' };
     default:

