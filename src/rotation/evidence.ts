@@ -60,7 +60,7 @@ export function ask(
 ): Finding {
   if (questions.length === 0) return OK;
   if (secret === null) return missingSecret(facts, member);
-  const witnesses = facts.witnesses.filter((w) => w.member === member);
+  const witnesses = facts.witnesses.get(member) ?? [];
   if (witnesses.length === 0) {
     return unknown(
       'NoPeer',

@@ -85,7 +85,8 @@ export interface Facts {
   /** Certificates of the generations that the ledger names. */
   readonly generations: ReadonlyMap<number, GenerationFact>;
   readonly certificates: ReadonlyMap<MemberKey, CertificateFact>;
-  readonly witnesses: readonly Witness[];
+  /** Every peer's view of a member, by member. */
+  readonly witnesses: ReadonlyMap<MemberKey, readonly Witness[]>;
   /** Whether the namespace of this member is read at all: absence counts only where somebody looked. */
   readonly watched: (namespace: string) => boolean;
 }

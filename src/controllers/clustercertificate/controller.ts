@@ -1,0 +1,137 @@
+import { generationName, CLUSTER_CERTIFICATE } from '../../api/names.ts';
+import type { ClusterCertificate } from '../../api/objects.ts';
+import { type Client, isNotFound, refOf } from '../../runtime/client.ts';
+import { secondTime } from '../../runtime/clock.ts';
+import type { Pass, Wake } from '../../runtime/runner.ts';
+import type { Authorities } from '../shared/authorities.ts';
+import { caKeyOf } from '../shared/effective.ts';
+import { invalidStatus, type Teller } from '../shared/invalid.ts';
+import type { Ledgers } from '../shared/ledgers.ts';
+import { Refusal } from '../shared/refusal.ts';
+import { isProblem, type MemberSecret } from '../shared/secrets.ts';
+import { writeStatus } from '../shared/status.ts';
+import { type Kept, objectOf, type World } from '../shared/world.ts';
+import type { CertificateFacts } from './facts.ts';
+import { observe } from './observe.ts';
+import { deleteLeftover, perform } from './perform.ts';
+import { type Plan, planCertificate, type Work } from './plan.ts';
+import { statusOf } from './status.ts';
+
+export interface ClusterCertificateTools {
+  readonly client: Client;
+  readonly world: World;
+  readonly ledgers: Ledgers;
+  readonly authorities: Authorities;
+  readonly tell: Teller;
+  readonly now: () => number;
+}
+
+/** A certificate that waits for its first Secret says so only when that lasts. */
+const PATIENCE = 3_000;
+
+/** Keeps one member's Secret as the ledger and its spec want it: observe -> plan -> (read the ledger live, plan again) -> perform. */
+export function clusterCertificateController(tools: ClusterCertificateTools) {
+  const { client, world, ledgers, authorities, tell, now } = tools;
+
+  return async function reconcile(key: string, { signal, log }: Pass): Promise<Wake> {
+    const kept = world.certificates.get(key);
+    if (kept === undefined) return forget(key, signal);
+    const certificate = objectOf(kept);
+    if (certificate === null) {
+      await writeStatus(client, CLUSTER_CERTIFICATE, world.certificates, kept, invalidStatus(kept, now()), signal);
+      return { kind: 'onChange' };
+    }
+    if (kept.meta.deleting) return { kind: 'onChange' };
+
+    const ca = refOf(caKeyOf(certificate));
+    let facts = observe(world, certificate, ledgers.cached(ca));
+    let plan = planCertificate(facts, now());
+    let { secret } = facts;
+    let refusal = plan.refusal;
+    let done: Work | null = null;
+    if (acts(plan.work)) {
+      // Nothing is signed on hearsay: the decision is made again on the ledger as it is.
+      facts = observe(world, certificate, await ledgers.live(ca));
+      plan = planCertificate(facts, now());
+      ({ secret } = facts);
+      ({ refusal } = plan);
+      if (acts(plan.work) && facts.issuing !== null) {
+        try {
+          secret = await perform({ client, secrets: world.secrets, authorities }, plan.work, facts, facts.issuing, now(), signal);
+          done = plan.work;
+          log.info({ work: plan.work.kind, secret: secret.meta.name, epoch: secret.epoch }, 'wrote the Secret of a member');
+          plan = planCertificate({ ...facts, secret }, now());
+        } catch (error) {
+          if (!(error instanceof Refusal)) throw error;
+          refusal = error;
+        }
+      }
+    }
+    return conclude({ kept, certificate, facts, plan, secret, refusal, done, signal });
+  };
+
+  async function conclude(outcome: {
+    kept: Kept<'ClusterCertificate'>;
+    certificate: ClusterCertificate;
+    facts: CertificateFacts;
+    plan: Plan;
+    secret: MemberSecret | null;
+    refusal: Refusal | null;
+    done: Work | null;
+    signal: AbortSignal;
+  }): Promise<Wake> {
+    const { kept, certificate, facts, plan, secret, refusal, done, signal } = outcome;
+    const at = now();
+    if (plan.work.kind === 'wait' && refusal === null && secret === null) {
+      const patience = Date.parse(certificate.metadata.creationTimestamp ?? '') + PATIENCE - at;
+      if (patience > 0) return { kind: 'after', ms: patience };
+    }
+    const status = statusOf(facts, plan, secret, refusal, at);
+    const changed = await writeStatus(client, CLUSTER_CERTIFICATE, world.certificates, kept, status, signal);
+    if (done !== null) tellWork(certificate, done, secret);
+    if (changed && refusal !== null && !wasRefused(certificate, refusal)) {
+      tell(CLUSTER_CERTIFICATE, kept.meta, 'Warning', refusal.reason === 'SecretConflict' ? 'SecretConflict' : 'Stalled', refusal.message);
+    }
+    if (changed && plan.warning !== null && done === null) tell(CLUSTER_CERTIFICATE, kept.meta, 'Warning', 'ExpiryNear', plan.warning);
+    const wakeAt = refusal?.retryAfter === undefined || refusal.retryAfter === null ? plan.wakeAt : at + refusal.retryAfter;
+    return wakeAt === null ? { kind: 'onChange' } : { kind: 'after', ms: wakeAt - at };
+  }
+
+  function tellWork(certificate: ClusterCertificate, work: Work, secret: MemberSecret | null): void {
+    if (secret === null || isProblem(secret.content)) return;
+    const { leaf } = secret.content;
+    const { metadata } = certificate;
+    if (work.kind === 'issue') {
+      const because = work.cause.kind === 'Issued' ? '' : ` (${work.cause.because})`;
+      const note = `Leaf ${leaf.serialNumber.slice(0, 8)} of ${generationName(work.leaf)}, valid until ${secondTime(leaf.notAfter)}, is in Secret ${secret.meta.name}${because}`;
+      tell(CLUSTER_CERTIFICATE, metadata, 'Normal', work.cause.kind, note);
+    } else if (work.kind === 'rebundle') {
+      const bundle = work.bundle.map(generationName).join(' + ');
+      tell(CLUSTER_CERTIFICATE, metadata, 'Normal', 'BundleWritten', `Secret ${secret.meta.name} trusts ${bundle} (${work.because})`);
+    }
+  }
+
+  /** The certificate is gone. Absence counts only where somebody looked, and is asked for once more before anything is deleted. */
+  async function forget(key: string, signal: AbortSignal): Promise<Wake> {
+    const ref = refOf(key);
+    if (!world.certificates.watches(ref.namespace ?? '')) return { kind: 'onChange' };
+    for (const kept of world.memberSecretsOf(key)) {
+      try {
+        await client.getMetadata(CLUSTER_CERTIFICATE, ref, { signal });
+        return { kind: 'onChange' };
+      } catch (error) {
+        if (!isNotFound(error)) throw error;
+      }
+      await deleteLeftover({ client }, kept, signal);
+    }
+    return { kind: 'onChange' };
+  }
+}
+
+function acts(work: Work): work is Exclude<Work, { kind: 'none' | 'wait' }> {
+  return work.kind !== 'none' && work.kind !== 'wait';
+}
+
+function wasRefused({ status }: ClusterCertificate, refusal: Refusal): boolean {
+  return status?.conditions?.some(({ type, status: state, message }) => type === 'Stalled' && state === 'True' && message === refusal.message) ?? false;
+}

@@ -1,0 +1,37 @@
+import type { Ledger, RosterEntry } from '../../api/ledger.ts';
+import type { ClusterCertificate } from '../../api/objects.ts';
+import type { Certificate } from '../../pki/certificate.ts';
+import type { LeafWish } from '../shared/effective.ts';
+import type { Refusal } from '../shared/refusal.ts';
+import type { MemberSecret } from '../shared/secrets.ts';
+
+/** What was seen of the member behind a certificate, by one peer. */
+export interface Sighting {
+  readonly peer: string;
+  readonly revision: string | null;
+  readonly presented: string | null;
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** Everything that decides over one ClusterCertificate. */
+export interface CertificateFacts {
+  readonly certificate: ClusterCertificate;
+  /** `namespace/name` of its CA. */
+  readonly ca: string;
+  /** What keeps it from being looked at further; null: nothing. */
+  readonly refusal: Refusal | null;
+  /** Null when there is a refusal, or the CA is new. */
+  readonly issuing: Issuing | null;
+  /** The Secret of its name, when it is ours and this certificate's. */
+  readonly secret: MemberSecret | null;
+  readonly sightings: readonly Sighting[];
+}
+
+export interface Issuing {
+  readonly wish: LeafWish;
+  readonly ledger: Ledger;
+  /** Null: not in the roster (yet). */
+  readonly entry: RosterEntry | null;
+  readonly generations: ReadonlyMap<number, Certificate>;
+}

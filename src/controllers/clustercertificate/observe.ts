@@ -1,0 +1,123 @@
+import { memberKey } from '../../api/names.ts';
+import type { ClusterCertificate, ReplicationCA } from '../../api/objects.ts';
+import { keyOf, refOf } from '../../runtime/client.ts';
+import { caKeyOf, leafWish, secretNameOf } from '../shared/effective.ts';
+import { generationsOf } from '../shared/facts.ts';
+import { Refusal } from '../shared/refusal.ts';
+import { isProblem, type KeptSecret, type LedgerSecret, type MemberSecret } from '../shared/secrets.ts';
+import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
+import type { CertificateFacts, Issuing, Sighting } from './facts.ts';
+
+/** Gathers the facts from what is known. The ledger is given, because whoever is about to act reads it live. */
+export function observe(world: World, certificate: ClusterCertificate, ledgerSecret: LedgerSecret | null): CertificateFacts {
+  const { metadata } = certificate;
+  const ca = caKeyOf(certificate);
+  const found = findCa(world, certificate, ca);
+  const secretKey = `${metadata.namespace}/${secretNameOf(certificate)}`;
+  const kept = world.secrets.get(secretKey);
+  const common = { certificate, ca, sightings: sightingsOf(world, certificate, ca) };
+  if (found instanceof Refusal) return { ...common, refusal: found, issuing: null, secret: ownSecret(kept, certificate) };
+
+  const refusal = secretRefusal(world, certificate, secretKey, kept) ?? ledgerRefusal(found, ledgerSecret);
+  return {
+    ...common,
+    refusal,
+    issuing: refusal === null ? issuingOf(world, certificate, found, ledgerSecret) : null,
+    secret: ownSecret(kept, certificate),
+  };
+}
+
+function findCa(world: World, { metadata, spec }: ClusterCertificate, key: string): ReplicationCA | Refusal {
+  const [namespace = ''] = key.split('/');
+  const kept = world.cas.get(key);
+  if (kept === undefined) {
+    const where = world.cas.watches(namespace) ? '' : ` (the operator does not watch namespace ${namespace})`;
+    return new Refusal('CANotFound', `ReplicationCA ${key} does not exist${where}. Create it or correct spec.caRef.`);
+  }
+  const ca = objectOf(kept);
+  if (ca === null) return new Refusal('CANotReady', `ReplicationCA ${key} has an invalid spec; see its conditions.`);
+  if (metadata.namespace !== namespace && !allows(ca, metadata.namespace)) {
+    return new Refusal(
+      'NamespaceNotAllowed',
+      `ReplicationCA ${key} does not allow namespace ${metadata.namespace}. Add it to spec.allowedNamespaces there, or correct spec.caRef (${spec.caRef.name}).`,
+    );
+  }
+  return ca;
+}
+
+export function allows(ca: ReplicationCA, namespace: string): boolean {
+  const allowed = ca.spec.allowedNamespaces ?? [];
+  return allowed.includes('*') || allowed.includes(namespace);
+}
+
+/** Ours, a member's, and this very certificate's: else it is not touched. */
+function ownSecret(kept: KeptSecret | undefined, { metadata }: ClusterCertificate): MemberSecret | null {
+  return kept?.kind === 'member' && kept.certificate === memberKey(metadata.namespace, metadata.name) ? kept : null;
+}
+
+function secretRefusal(world: World, certificate: ClusterCertificate, secretKey: string, kept: KeptSecret | undefined): Refusal | null {
+  const rival = olderRival(world, certificate, secretKey);
+  if (rival !== null) {
+    return new Refusal(
+      'SecretConflict',
+      `Secret ${secretKey} belongs to ClusterCertificate ${rival}, which is older. Two certificates never share a Secret: create this one anew with another spec.secretName.`,
+    );
+  }
+  if (kept === undefined) return null;
+  const own = ownSecret(kept, certificate);
+  if (own === null) {
+    const whose = kept.kind === 'member' ? `was made for ClusterCertificate ${kept.certificate}` : 'is kept by Replicert for something else';
+    return new Refusal('SecretConflict', `Secret ${secretKey} ${whose}. It is never overwritten: delete it if it is not needed, or use another spec.secretName.`);
+  }
+  const ca = caKeyOf(certificate);
+  if (own.ca !== ca) {
+    return new Refusal(
+      'SecretConflict',
+      `Secret ${secretKey} was issued under ReplicationCA ${own.ca}, not ${ca}. It is never overwritten: delete it to have it issued anew under ${ca}.`,
+    );
+  }
+  return null;
+}
+
+function olderRival(world: World, { metadata }: ClusterCertificate, secretKey: string): string | null {
+  const self = keyOf(metadata);
+  const own = world.certificates.get(self)?.meta;
+  for (const key of world.certificatesWanting(secretKey)) {
+    const other = world.certificates.get(key)?.meta;
+    if (key === self || other === undefined || own === undefined) continue;
+    if (other.createdAt < own.createdAt || (other.createdAt === own.createdAt && other.uid < own.uid)) return key;
+  }
+  return null;
+}
+
+function ledgerRefusal(ca: ReplicationCA, ledgerSecret: LedgerSecret | null): Refusal | null {
+  if (ledgerSecret === null || !isProblem(ledgerSecret.ledger)) return null;
+  return new Refusal('CANotReady', `The ledger of ReplicationCA ${keyOf(ca.metadata)} is unreadable; see the conditions there.`);
+}
+
+function issuingOf(world: World, certificate: ClusterCertificate, ca: ReplicationCA, ledgerSecret: LedgerSecret | null): Issuing | null {
+  if (ledgerSecret === null || isProblem(ledgerSecret.ledger)) return null;
+  const { ledger } = ledgerSecret;
+  return {
+    wish: leafWish(certificate, ca),
+    ledger,
+    entry: ledger.roster.get(memberKey(certificate.metadata.namespace, certificate.metadata.name)) ?? null,
+    generations: generationsOf(world.secrets, ca.metadata.namespace, ledger),
+  };
+}
+
+function sightingsOf(world: World, { metadata }: ClusterCertificate, ca: string): readonly Sighting[] {
+  const member = memberKey(metadata.namespace, metadata.name);
+  const { namespace = '' } = refOf(ca);
+  return [...world.peersNaming(member, namespace)].flatMap((peer) => {
+    const names = peer.spec.members.filter((each) => memberKeyOf(peer, each) === member).map(({ name }) => name);
+    const seen = peer.status?.members?.find(({ name, certificate }) => names.includes(name) && certificate === member);
+    return {
+      peer: keyOf(peer.metadata),
+      revision: seen?.revision ?? null,
+      presented: seen?.presents?.fingerprint ?? null,
+      reason: seen?.reason ?? 'NeverObserved',
+      message: seen?.message ?? `ReplicationPeer ${peer.metadata.name} has not probed ${names[0] ?? member} yet.`,
+    };
+  });
+}

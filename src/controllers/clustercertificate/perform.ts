@@ -1,0 +1,171 @@
+import { randomBytes, createPublicKey } from 'node:crypto';
+import { ANNOTATIONS } from '../../api/names.ts';
+import type { Certificate } from '../../pki/certificate.ts';
+import { encodeBundle } from '../../pki/bundle.ts';
+import { PkiError } from '../../pki/errors.ts';
+import { issueLeaf, newSerial } from '../../pki/issue.ts';
+import { encodePrivateKey, generatePrivateKey } from '../../pki/keys.ts';
+import { type Client, isAlreadyExists, isInvalid, type ObjectRef, refOf } from '../../runtime/client.ts';
+import { WaitingError } from '../../runtime/runner.ts';
+import type { Authorities } from '../shared/authorities.ts';
+import { BACKDATE } from '../shared/effective.ts';
+import { Refusal } from '../shared/refusal.ts';
+import { bundleData, keepSecret, type KeptSecret, memberData, type MemberSecret, SECRETS } from '../shared/secrets.ts';
+import type { View } from '../shared/view.ts';
+import type { CertificateFacts, Issuing } from './facts.ts';
+import { secretMetadata, type Work } from './plan.ts';
+
+export interface Tools {
+  readonly client: Client;
+  readonly secrets: View<KeptSecret>;
+  readonly authorities: Authorities;
+}
+
+/** A foreign Secret tells nobody when it goes: its label is not ours. */
+const CONFLICT_RETRY = 30_000;
+
+/**
+ * Carries out what was planned, in one write of the member's Secret.
+ * @returns the Secret as it is now
+ * @throws Refusal when only the user can help, ApiError Conflict when somebody else wrote first
+ */
+export async function perform(
+  tools: Tools,
+  work: Exclude<Work, { kind: 'none' | 'wait' }>,
+  facts: CertificateFacts,
+  issuing: Issuing,
+  now: number,
+  signal: AbortSignal,
+): Promise<MemberSecret> {
+  switch (work.kind) {
+    case 'issue': {
+      const data = await issueFiles(tools, work, facts, issuing, now, signal);
+      return write(tools, facts, issuing, data, signal);
+    }
+    case 'rebundle':
+      return write(tools, facts, issuing, bundleData(issuing.wish.profile, bundleOf(work.bundle, facts, issuing)), signal);
+    case 'label':
+      return write(tools, facts, issuing, null, signal);
+  }
+}
+
+async function issueFiles(
+  { authorities }: Tools,
+  work: Extract<Work, { kind: 'issue' }>,
+  facts: CertificateFacts,
+  issuing: Issuing,
+  now: number,
+  signal: AbortSignal,
+): Promise<Record<string, string>> {
+  const { wish, ledger } = issuing;
+  const record = ledger.generations[work.leaf];
+  if (record === undefined) throw new Error(`the ledger of ${facts.ca} does not name generation ${work.leaf}`);
+  const authority = await authorities.get(refOf(facts.ca), work.leaf, record, signal);
+  if (now < authority.certificate.notBefore || now >= authority.certificate.notAfter) {
+    const when = now < authority.certificate.notBefore ? 'is not valid yet' : 'has expired';
+    throw new Refusal(
+      'Expired',
+      `Generation ${work.leaf} of ReplicationCA ${facts.ca} ${when} by the operator's clock (${new Date(now).toISOString()}), so nothing is signed with it. Check the clock, or rotate the CA.`,
+      CONFLICT_RETRY,
+    );
+  }
+  try {
+    const key = await generatePrivateKey(wish.key);
+    const leaf = issueLeaf({
+      authority,
+      publicKey: createPublicKey(key),
+      subject: wish.subject,
+      dnsNames: wish.dnsNames,
+      ipAddresses: wish.ipAddresses,
+      uris: wish.uris,
+      notBefore: now - BACKDATE,
+      notAfter: now + wish.duration,
+      serial: newSerial(randomBytes),
+    });
+    const files = { leafPem: leaf.pem, keyPem: encodePrivateKey(key, wish.encoding), bundlePem: bundleOf(work.bundle, facts, issuing) };
+    return memberData(wish.profile, files);
+  } catch (error) {
+    if (error instanceof PkiError) throw new Refusal('InvalidSpec', `The leaf cannot be issued: ${error.message}`);
+    throw error;
+  }
+}
+
+/** The CA certificates of a bundle, from the generation Secrets that the ledger names. */
+function bundleOf(numbers: readonly number[], { ca }: CertificateFacts, { generations, ledger }: Issuing): string {
+  const certificates: Certificate[] = numbers.map((number) => {
+    const certificate = generations.get(number);
+    if (certificate === undefined) {
+      const { namespace = '' } = refOf(ca);
+      throw new Refusal('CANotReady', `Secret ${namespace}/${ledger.generations[number]?.secretName} of generation ${number} is not there; see ReplicationCA ${ca}.`);
+    }
+    return certificate;
+  });
+  return encodeBundle(certificates);
+}
+
+/**
+ * One write: create when there is none, else a patch that carries the resourceVersion of what was decided on.
+ * Content is written under the ledger's epoch; labels alone change neither epoch nor revision.
+ */
+async function write(
+  tools: Tools,
+  facts: CertificateFacts,
+  { wish, ledger }: Issuing,
+  data: Record<string, string> | null,
+  signal: AbortSignal,
+): Promise<MemberSecret> {
+  const { certificate, secret } = facts;
+  const epoch = data === null && secret !== null ? secret.epoch : ledger.epoch;
+  const metadata = secretMetadata(certificate, facts.ca, wish, epoch);
+  const ref: ObjectRef = { namespace: certificate.metadata.namespace, name: wish.secretName };
+  const name = `${ref.namespace}/${ref.name}`;
+  try {
+    const raw =
+      secret === null
+        ? await tools.client.create(SECRETS, { metadata: { ...ref, ...metadata }, type: wish.profile.secret.type, data: data ?? {} }, { signal })
+        : await tools.client.patch(
+            SECRETS,
+            ref,
+            {
+              type: 'merge',
+              body: {
+                metadata: { uid: secret.meta.uid, resourceVersion: secret.meta.resourceVersion, ...metadata },
+                ...(data === null ? {} : { data }),
+              },
+            },
+            { signal },
+          );
+    const kept = tools.secrets.remember(raw);
+    if (kept.kind !== 'member') throw new Error(`Secret ${name} did not come back as it was written`);
+    return kept;
+  } catch (error) {
+    if (isAlreadyExists(error)) return standingInTheWay(tools, ref, name, certificate.metadata.name, signal);
+    if (isInvalid(error)) {
+      throw new Refusal(
+        'SecretConflict',
+        `Secret ${name} cannot be changed: ${error instanceof Error ? error.message : ''}. If it is immutable, delete it; it is issued anew.`,
+        CONFLICT_RETRY,
+      );
+    }
+    throw error;
+  }
+}
+
+/** Somebody has a Secret of that name. Either the watch has not shown it yet, or it is not ours. */
+async function standingInTheWay({ client }: Tools, ref: ObjectRef, name: string, certificate: string, signal: AbortSignal): Promise<never> {
+  const found = keepSecret(await client.getMetadata(SECRETS, ref, { signal }));
+  const ours = found.kind === 'member' && found.certificate === `${ref.namespace}/${certificate}`;
+  if (ours) throw new WaitingError(`Secret ${name} is there, but not seen yet`, 200);
+  throw new Refusal(
+    'SecretConflict',
+    `Secret ${name} exists and was not made by Replicert for this certificate. It is never overwritten: delete or rename it, or use another spec.secretName.`,
+    CONFLICT_RETRY,
+  );
+}
+
+/** Deletes the Secret of a certificate that is gone, when that is what its user wanted. */
+export async function deleteLeftover({ client }: Pick<Tools, 'client'>, secret: MemberSecret, signal: AbortSignal): Promise<boolean> {
+  if (secret.annotations[ANNOTATIONS.deletionPolicy] !== 'Delete') return false;
+  await client.delete(SECRETS, secret.meta, { uid: secret.meta.uid, resourceVersion: secret.meta.resourceVersion, signal });
+  return true;
+}

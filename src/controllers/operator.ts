@@ -1,0 +1,96 @@
+import type { Logger } from 'pino';
+import { API_VERSION, type Kind } from '../api/names.ts';
+import type { Client } from '../runtime/client.ts';
+import type { EventRecorder } from '../runtime/events.ts';
+import { WorkQueue } from '../runtime/queue.ts';
+import { Runner } from '../runtime/runner.ts';
+import { clusterCertificateController } from './clustercertificate/controller.ts';
+import { replicationCAController } from './replicationca/controller.ts';
+import { replicationPeerController } from './replicationpeer/controller.ts';
+import { Authorities } from './shared/authorities.ts';
+import type { Teller } from './shared/invalid.ts';
+import { Ledgers } from './shared/ledgers.ts';
+import { World } from './shared/world.ts';
+
+export interface OperatorOptions {
+  readonly client: Client;
+  readonly events: EventRecorder;
+  readonly namespaces: readonly string[];
+  readonly log: Logger;
+}
+
+/** Passes of one kind at a time: certificates are many and short, peers wait for handshakes. */
+const CONCURRENCY: Readonly<Record<Kind, number>> = { ReplicationCA: 4, ClusterCertificate: 32, ReplicationPeer: 16 };
+/** A peer with many dark endpoints takes its time. */
+const PEER_DEADLINE = 180_000;
+
+/** The three controllers over one world. It looks as soon as it is started, and acts once it leads. */
+export class Operator {
+  readonly #world: World;
+  readonly #runners: readonly Runner[];
+  #acting = false;
+
+  constructor({ client, events, namespaces, log }: OperatorOptions) {
+    const queues: Readonly<Record<Kind, WorkQueue>> = {
+      ReplicationCA: new WorkQueue(),
+      ClusterCertificate: new WorkQueue(),
+      ReplicationPeer: new WorkQueue(),
+    };
+    this.#world = new World({
+      client,
+      namespaces,
+      log,
+      mark: (kind, key, { low = false, after = 0 } = {}) => queues[kind].addAfter(key, after, { low }),
+    });
+    const tell: Teller = (resource, { name, namespace, uid }, type, reason, note) => {
+      const regarding = { apiVersion: API_VERSION, kind: resource.kind, metadata: { name, namespace, uid } };
+      events.record(regarding, { type, reason, action: reason, note });
+    };
+    const tools = {
+      client,
+      world: this.#world,
+      ledgers: new Ledgers(client, this.#world.secrets),
+      authorities: new Authorities(client),
+      tell,
+      now: Date.now,
+    };
+    const runner = (kind: Kind, reconcile: ConstructorParameters<typeof Runner>[0]['reconcile'], deadlineMs?: number) =>
+      new Runner({
+        name: kind,
+        queue: queues[kind],
+        reconcile,
+        log,
+        concurrency: CONCURRENCY[kind],
+        ...(deadlineMs === undefined ? {} : { deadlineMs }),
+      });
+    this.#runners = [
+      runner('ReplicationCA', replicationCAController(tools)),
+      runner('ClusterCertificate', clusterCertificateController(tools)),
+      runner('ReplicationPeer', replicationPeerController(tools), PEER_DEADLINE),
+    ];
+  }
+
+  /** Begins to look; returns at once. */
+  look(): void {
+    this.#world.start();
+  }
+
+  /** Whether every watched kind has been read once in every namespace. */
+  get synced(): boolean {
+    return this.#world.synced;
+  }
+
+  /** Begins to act, once everything has been read: absence means nothing before. */
+  async act(signal: AbortSignal): Promise<void> {
+    await this.#world.whenSynced(signal);
+    if (signal.aborted) return;
+    this.#acting = true;
+    for (const runner of this.#runners) runner.start();
+  }
+
+  /** Ends the passes under way, then the watches. */
+  async stop(): Promise<void> {
+    if (this.#acting) await Promise.all(this.#runners.map((runner) => runner.stop()));
+    await this.#world.stop();
+  }
+}

@@ -1,0 +1,258 @@
+import { emptyLedger, type Ledger } from '../../api/ledger.ts';
+import { FINALIZER, ledgerSecretName, REPLICATION_CA } from '../../api/names.ts';
+import type { ReplicationCA } from '../../api/objects.ts';
+import type { Certificate } from '../../pki/certificate.ts';
+import { type Decision, plan } from '../../rotation/plan.ts';
+import { type Client, type ObjectRef, refOf } from '../../runtime/client.ts';
+import { secondTime } from '../../runtime/clock.ts';
+import { finalizerStep } from '../../runtime/finalizers.ts';
+import type { Pass, Wake } from '../../runtime/runner.ts';
+import type { Authorities } from '../shared/authorities.ts';
+import { generationsOf } from '../shared/facts.ts';
+import { invalidStatus, type Teller } from '../shared/invalid.ts';
+import type { Ledgers } from '../shared/ledgers.ts';
+import { Refusal } from '../shared/refusal.ts';
+import { type LedgerSecret } from '../shared/secrets.ts';
+import { writeStatus } from '../shared/status.ts';
+import { type Kept, objectOf, type World } from '../shared/world.ts';
+import { removeAuthority } from './deletion.ts';
+import { bundleOf, guard, publish, release } from './housekeeping.ts';
+import { mint } from './mint.ts';
+import { observeRotation } from './observe.ts';
+import { type Outcome, statusOf } from './status.ts';
+import { judgeLedger, leftovers, type LedgerState } from './verify.ts';
+
+export interface ReplicationCATools {
+  readonly client: Client;
+  readonly world: World;
+  readonly ledgers: Ledgers;
+  readonly authorities: Authorities;
+  readonly tell: Teller;
+  readonly now: () => number;
+}
+
+/** While nothing but counters changes, status follows at most this often. */
+const COUNTER_PERIOD = 2_000;
+/** In a rotation the whole is looked at again at least this often: evidence grows stale without anybody telling. */
+const ROTATION_PERIOD = 10_000;
+
+/** Keeps ledger, generations and published bundle of one CA: observe -> plan (the rotation machine) -> perform, one ledger write at most. */
+export function replicationCAController(tools: ReplicationCATools) {
+  const { client, world, ledgers, authorities, tell, now } = tools;
+  const writtenAt = new Map<string, number>();
+
+  return async function reconcile(key: string, { signal, log }: Pass): Promise<Wake> {
+    const kept = world.cas.get(key);
+    if (kept === undefined) {
+      writtenAt.delete(key);
+      return { kind: 'onChange' };
+    }
+    const ca = objectOf(kept);
+    if (ca === null) {
+      await writeStatus(client, REPLICATION_CA, world.cas, kept, invalidStatus(kept, now()), signal);
+      return { kind: 'onChange' };
+    }
+    const ref = refOf(key);
+    if (!kept.meta.finalizers.includes(FINALIZER) && !kept.meta.deleting) {
+      const step = finalizerStep({ ...kept.meta, finalizers: [...kept.meta.finalizers] }, FINALIZER);
+      if (step.case === 'add') world.cas.remember(await client.patch(REPLICATION_CA, ref, { type: 'json', operations: step.patch }, { signal }));
+    }
+    const outcome = await act(kept, ca, ref, signal, log);
+    if (kept.meta.deleting) {
+      await removeAuthority(tools, kept, ca, outcome, signal);
+      return { kind: 'onChange' };
+    }
+    return conclude(world.cas.get(key) ?? kept, outcome, signal);
+  };
+
+  /** Everything but status. A refusal ends the acting, not the pass. */
+  async function act(kept: Kept<'ReplicationCA'>, ca: ReplicationCA, ref: ObjectRef, signal: AbortSignal, log: Pass['log']): Promise<Outcome> {
+    const base = { ca, alarm: null, rotation: null, bundleSha256: null };
+    try {
+      const read = await readLedger(ca, ref, kept.meta.deleting, signal);
+      if (read === null) return { ...base, refusal: null };
+      const moved = await move(kept, ca, ref, read, signal, log);
+      const { ledger } = moved.decision;
+      const generations = generationsOf(world.secrets, ca.metadata.namespace, ledger);
+      const bundle = bundleOf(ledger, generations);
+      const rotation = { ...moved, generations };
+      let refusal = moved.decision.stalled === null ? null : new Refusal('GenerationUnavailable', moved.decision.stalled.message);
+      try {
+        await keepHouse(kept, ref, ledger, bundle?.pem ?? null, signal);
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        refusal ??= error;
+      }
+      return { ca, refusal, alarm: alarmOf(kept, ledger), rotation, bundleSha256: bundle?.sha256 ?? null };
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      return { ...base, refusal: error };
+    }
+  }
+
+  /**
+   * The ledger to decide from, by what is known; whatever looks wrong or new is read live before it is believed.
+   * @returns null when there is none and none is to be made
+   */
+  async function readLedger(ca: ReplicationCA, ref: ObjectRef, deleting: boolean, signal: AbortSignal): Promise<{ read: LedgerSecret; ledger: Ledger } | null> {
+    const judge = (read: LedgerSecret | null): LedgerState => judgeLedger(ref, read, [...world.secretsOf(`${ref.namespace}/${ref.name}`)]);
+    let state = judge(ledgers.cached(ref));
+    if (state.kind !== 'good') state = judge(await ledgers.live(ref));
+    switch (state.kind) {
+      case 'refused':
+        throw state.refusal;
+      case 'new': {
+        if (deleting) return null;
+        await ledgers.create(ref, emptyLedger(secondTime(now())), signal);
+        return readLedger(ca, ref, deleting, signal);
+      }
+      case 'restored': {
+        // Its key is checked like any other before the ledger names it.
+        await authorities.get(ref, state.number, state.record, signal);
+        const generations = { ...state.ledger.generations, [state.number]: state.record };
+        const ledger = { ...state.ledger, epoch: state.ledger.epoch + 1, generations };
+        const read = await ledgers.commit(ref, state.read, ledger, signal);
+        return { read, ledger };
+      }
+      case 'good':
+        return state;
+    }
+  }
+
+  /** One step of the machine. What changes anything is decided again on the ledger as it is on the API server. */
+  async function move(kept: Kept<'ReplicationCA'>, ca: ReplicationCA, ref: ObjectRef, given: { read: LedgerSecret; ledger: Ledger }, signal: AbortSignal, log: Pass['log']) {
+    let { read, ledger } = given;
+    const decide = () => {
+      const generations: ReadonlyMap<number, Certificate> = generationsOf(world.secrets, ca.metadata.namespace, ledger);
+      const facts = observeRotation(world, ca, ledger, generations);
+      return { facts, decision: plan(facts, now()), generations };
+    };
+    for (const [number, record] of Object.entries(ledger.generations)) await authorities.get(ref, Number(number), record, signal);
+    let { facts, decision, generations } = decide();
+    if (decision.step.kind === 'rest') return { facts, decision };
+
+    const live = await readLedger(ca, ref, kept.meta.deleting, signal);
+    if (live === null) throw new Error(`the ledger of ${ref.namespace}/${ref.name} is gone`);
+    ({ read, ledger } = live);
+    ({ facts, decision, generations } = decide());
+    const { step } = decision;
+    if (step.kind === 'rest') return { facts, decision };
+
+    let next: Ledger;
+    if (step.kind === 'mint') {
+      next = await mint({ client, secrets: world.secrets, authorities }, ca, ledger, [...generations.values()], step.generation, now(), signal);
+    } else {
+      next = step.ledger;
+    }
+    await ledgers.commit(ref, read, next, signal);
+    log.info({ epoch: next.epoch, stage: next.rotation?.stage ?? 'Stable', signer: next.signer }, 'the ledger moved on');
+    tellStep(kept, step, ledger, next);
+    for (const { type, reason, note } of decision.story) tell(REPLICATION_CA, kept.meta, type, reason, note);
+    const after: Decision = { ...decision, ledger: next };
+    return { facts: { ...facts, ledger: next }, decision: after };
+  }
+
+  function tellStep(kept: Kept<'ReplicationCA'>, step: Decision['step'], before: Ledger, after: Ledger): void {
+    if (step.kind !== 'mint') return;
+    const record = after.generations[step.generation];
+    tell(REPLICATION_CA, kept.meta, 'Normal', 'GenerationMinted', `Generation ${step.generation} is in Secret ${record?.secretName}`);
+    if (before.signer === null) return;
+    tell(
+      REPLICATION_CA,
+      kept.meta,
+      'Normal',
+      'RotationStarted',
+      `Rotation from generation ${before.signer} to ${step.generation} begins (${step.because}): ${after.roster.size} members get both CAs to trust`,
+    );
+  }
+
+  async function keepHouse(kept: Kept<'ReplicationCA'>, ref: ObjectRef, ledger: Ledger, bundlePem: string | null, signal: AbortSignal): Promise<void> {
+    if (kept.meta.deleting) return;
+    const secrets = [...world.secretsOf(`${ref.namespace}/${ref.name}`)];
+    for (const left of leftovers(ledger, secrets)) {
+      authorities.forget(left.meta.uid);
+      if (left.meta.deleting && !left.meta.finalizers.includes(FINALIZER)) continue;
+      await release(client, left, true, signal);
+      tell(REPLICATION_CA, kept.meta, 'Normal', 'GenerationRemoved', `Secret ${left.meta.name} of generation ${left.number} is deleted: the ledger no longer names it`);
+    }
+    const named = new Set(Object.values(ledger.generations).map(({ secretUid }) => secretUid));
+    for (const secret of secrets) {
+      if (secret.kind === 'ledger' || named.has(secret.meta.uid)) await guard(client, world.secrets, secret, signal);
+    }
+    if (bundlePem !== null) await publish(client, world.trusts, ref, bundlePem, signal);
+  }
+
+  /** Somebody is deleting what the mesh still needs; our finalizer holds it, for now. */
+  function alarmOf(kept: Kept<'ReplicationCA'>, ledger: Ledger): string | null {
+    if (kept.meta.deleting) return null;
+    const { namespace } = kept.meta;
+    for (const [number, { secretName }] of Object.entries(ledger.generations)) {
+      if (world.secrets.get(`${namespace}/${secretName}`)?.meta.deleting !== true) continue;
+      return `ALARM: Secret ${namespace}/${secretName} of generation ${number} is being deleted; only its finalizer keeps it. It still signs. Set spec.rotation.generation to ${ledger.highest + 1} to replace it.`;
+    }
+    const ledgerName = ledgerSecretName(kept.meta.name);
+    if (world.secrets.get(`${namespace}/${ledgerName}`)?.meta.deleting !== true) return null;
+    return `ALARM: Secret ${namespace}/${ledgerName}, the ledger, is being deleted; only its finalizer keeps it. Save it (kubectl get -o yaml), stop the operator, remove the finalizer, apply what was saved, start the operator.`;
+  }
+
+  async function conclude(kept: Kept<'ReplicationCA'>, outcome: Outcome, signal: AbortSignal): Promise<Wake> {
+    const { ca, refusal, alarm, rotation } = outcome;
+    const at = now();
+    const status = statusOf(outcome, at);
+    const key = `${kept.meta.namespace}/${kept.meta.name}`;
+    const idle = rotation?.decision.ledger.rotation === null && refusal === null;
+    if (idle && onlyCountersDiffer(ca.status, status)) {
+      const rest = (writtenAt.get(key) ?? 0) + COUNTER_PERIOD - at;
+      if (rest > 0) return { kind: 'after', ms: rest };
+    }
+    if (await writeStatus(client, REPLICATION_CA, world.cas, kept, status, signal)) {
+      writtenAt.set(key, at);
+      if (refusal !== null && !wasTold(ca, 'Stalled', refusal.message)) tell(REPLICATION_CA, kept.meta, 'Warning', 'Stalled', refusal.message);
+      if (alarm !== null && !ca.status?.conditions?.some(({ message }) => message.includes(alarm))) {
+        tell(REPLICATION_CA, kept.meta, 'Warning', 'SecretTerminating', alarm);
+      }
+      tellHeld(kept, ca, status);
+    }
+    return wakeAfter(outcome, at);
+  }
+
+  /** Tells once who holds a rotation up, not at every probe. */
+  function tellHeld(kept: Kept<'ReplicationCA'>, { status: before }: ReplicationCA, { rotation }: ReturnType<typeof statusOf>): void {
+    const first = rotation?.waitingFor?.[0];
+    if (first === undefined || ROUTINE.has(first.reason)) return;
+    const known = before?.rotation?.waitingFor?.[0];
+    if (known?.member === first.member && known.reason === first.reason && before?.rotation?.stage === rotation?.stage) return;
+    tell(REPLICATION_CA, kept.meta, 'Warning', 'RotationHeld', `${rotation?.stage ?? ''} waits for ${first.member} (${first.reason}): ${first.message}`);
+  }
+
+  function wakeAfter({ refusal, rotation }: Outcome, at: number): Wake {
+    const wakes: number[] = [];
+    if (refusal?.retryAfter != null) wakes.push(refusal.retryAfter);
+    if (rotation !== null) {
+      const { decision, facts } = rotation;
+      if (decision.soakUntil !== null) wakes.push(decision.soakUntil - at);
+      if (decision.ledger.rotation !== null) wakes.push(ROTATION_PERIOD);
+      else if (facts.wish.generation === null) wakes.push(3_600_000);
+      // A new CA and a step that was just made are followed up at once.
+      if (decision.step.kind !== 'rest') wakes.push(0);
+    }
+    return wakes.length === 0 ? { kind: 'onChange' } : { kind: 'after', ms: Math.min(...wakes) };
+  }
+}
+
+/** What every member passes through: no news. */
+const ROUTINE: ReadonlySet<string> = new Set(['WaitingForGrant', 'WaitingForSecret', 'Outdated', 'NeverObserved', 'NotPresented', 'NotTrusted', 'StillTrusted', 'Contradictory']);
+
+function onlyCountersDiffer(before: ReplicationCA['status'], after: ReturnType<typeof statusOf>): boolean {
+  if (before === null) return false;
+  return JSON.stringify(sorted({ ...before, members: null })) === JSON.stringify(sorted({ ...after, members: null }));
+}
+
+function sorted(value: object): object {
+  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function wasTold({ status }: ReplicationCA, type: string, message: string): boolean {
+  return status?.conditions?.some((each) => each.type === type && each.status === 'True' && each.message === message) ?? false;
+}
+

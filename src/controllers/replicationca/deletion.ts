@@ -1,0 +1,58 @@
+import { FINALIZER, REPLICATION_CA, trustConfigMapName } from '../../api/names.ts';
+import type { ReplicationCA } from '../../api/objects.ts';
+import { type Client, isNotFound } from '../../runtime/client.ts';
+import { secondTime } from '../../runtime/clock.ts';
+import { finalizerStep } from '../../runtime/finalizers.ts';
+import type { Authorities } from '../shared/authorities.ts';
+import { condition, nextConditions, progress, writeStatus } from '../shared/status.ts';
+import { CONFIG_MAPS } from '../shared/secrets.ts';
+import type { Kept, World } from '../shared/world.ts';
+import { release } from './housekeeping.ts';
+import type { Outcome } from './status.ts';
+
+/**
+ * A deleted ReplicationCA goes when no member is left. Then its Secrets are let go: kept without our finalizer (Retain, the default),
+ * or deleted.
+ */
+export async function removeAuthority(
+  { client, world, authorities, now }: { client: Client; world: World; authorities: Authorities; now: () => number },
+  kept: Kept<'ReplicationCA'>,
+  ca: ReplicationCA,
+  outcome: Outcome,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!kept.meta.finalizers.includes(FINALIZER)) return;
+  const { namespace, name } = kept.meta;
+  const members = new Set([...world.certificatesOf(`${namespace}/${name}`), ...(outcome.rotation?.decision.ledger.roster.keys() ?? [])]);
+  if (members.size > 0) {
+    const names = [...members].toSorted().slice(0, 5).join(', ');
+    const message = `Deleted at ${secondTime(Date.parse(ca.metadata.deletionTimestamp ?? '') || now())}, but ${members.size} members are left (${names}${members.size > 5 ? ', ...' : ''}). Delete their ClusterCertificates; the CA goes when none is left.`;
+    const updates = [...progress(null, message), condition('Ready', 'False', 'Terminating', message)];
+    const status = {
+      ...(ca.status ?? {}),
+      observedGeneration: kept.meta.generation,
+      phase: 'Terminating',
+      conditions: nextConditions(ca.status?.conditions, updates, kept.meta.generation, now()),
+    };
+    await writeStatus(client, REPLICATION_CA, world.cas, kept, status, signal);
+    return;
+  }
+  const remove = ca.spec.deletionPolicy === 'Delete';
+  for (const secret of world.secretsOf(`${namespace}/${name}`)) {
+    if (secret.kind !== 'generation' && secret.kind !== 'ledger') continue;
+    authorities.forget(secret.meta.uid);
+    await release(client, secret, remove, signal);
+  }
+  const trust = world.trusts.get(`${namespace}/${trustConfigMapName(name)}`);
+  if (remove && trust !== undefined) await ignoreGone(client.delete(CONFIG_MAPS, trust.meta, { uid: trust.meta.uid, signal }));
+  const step = finalizerStep({ ...kept.meta, finalizers: [...kept.meta.finalizers], deletionTimestamp: 'set' }, FINALIZER);
+  if (step.case === 'cleanUp') await ignoreGone(client.patch(REPLICATION_CA, kept.meta, { type: 'json', operations: step.patch }, { signal }));
+}
+
+async function ignoreGone(request: Promise<unknown>): Promise<void> {
+  try {
+    await request;
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+  }
+}

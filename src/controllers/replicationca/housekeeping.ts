@@ -1,0 +1,68 @@
+/** What follows from the ledger and is not a decision: the published bundle, leftovers, and the guard on what must not vanish. */
+import type { Ledger } from '../../api/ledger.ts';
+import { FINALIZER, trustConfigMapName } from '../../api/names.ts';
+import { encodeBundle } from '../../pki/bundle.ts';
+import type { Certificate } from '../../pki/certificate.ts';
+import { type Client, isAlreadyExists, isInvalid, isNotFound, type ObjectRef } from '../../runtime/client.ts';
+import { finalizerStep } from '../../runtime/finalizers.ts';
+import { Refusal } from '../shared/refusal.ts';
+import { CONFIG_MAPS, type KeptSecret, type KeptTrust, SECRETS, sha256, trustConfigMap } from '../shared/secrets.ts';
+import type { View } from '../shared/view.ts';
+
+/** The bundle as members are to trust it; null while a generation of it is missing. */
+export function bundleOf(ledger: Ledger, generations: ReadonlyMap<number, Certificate>): { readonly pem: string; readonly sha256: string } | null {
+  const certificates = ledger.bundle.map((number) => generations.get(number));
+  const found = certificates.filter((certificate) => certificate !== undefined);
+  if (found.length !== certificates.length || found.length === 0) return null;
+  const pem = encodeBundle(found);
+  return { pem, sha256: sha256(pem) };
+}
+
+/** Publishes the bundle in a ConfigMap, when it differs from what is there. */
+export async function publish(client: Client, trusts: View<KeptTrust>, ca: ObjectRef, pem: string, signal: AbortSignal): Promise<void> {
+  const ref = { namespace: ca.namespace, name: trustConfigMapName(ca.name) };
+  const kept = trusts.get(`${ref.namespace}/${ref.name}`);
+  if (kept?.bundle === pem) return;
+  const object = trustConfigMap(ca, pem);
+  if (kept !== undefined) {
+    const { resourceVersion } = kept.meta;
+    const body = { metadata: { resourceVersion }, data: object['data'] };
+    trusts.remember(await client.patch(CONFIG_MAPS, ref, { type: 'merge', body }, { signal }));
+    return;
+  }
+  try {
+    trusts.remember(await client.create(CONFIG_MAPS, object, { signal }));
+  } catch (error) {
+    if (!isAlreadyExists(error)) throw error;
+    throw new Refusal(
+      'TrustConflict',
+      `ConfigMap ${ref.namespace}/${ref.name}, in which the bundle is published, exists and was not made by Replicert. Delete or rename it; members' Secrets are not affected.`,
+      30_000,
+    );
+  }
+}
+
+/** Puts our finalizer on a Secret that lost it, e.g. one that was retained when its CA was deleted. */
+export async function guard(client: Client, secrets: View<KeptSecret>, kept: KeptSecret, signal: AbortSignal): Promise<void> {
+  if (kept.meta.deleting || kept.meta.finalizers.includes(FINALIZER)) return;
+  const step = finalizerStep(writable(kept), FINALIZER);
+  if (step.case !== 'add') return;
+  secrets.remember(await client.patch(SECRETS, kept.meta, { type: 'json', operations: step.patch }, { signal }));
+}
+
+/** Lets a Secret go: with `remove` it is deleted, else it stays without our finalizer. */
+export async function release(client: Client, kept: KeptSecret, remove: boolean, signal: AbortSignal): Promise<void> {
+  try {
+    if (remove && !kept.meta.deleting) await client.delete(SECRETS, kept.meta, { uid: kept.meta.uid, signal });
+    if (!kept.meta.finalizers.includes(FINALIZER)) return;
+    const step = finalizerStep({ ...writable(kept), deletionTimestamp: 'set' }, FINALIZER);
+    if (step.case === 'cleanUp') await client.patch(SECRETS, kept.meta, { type: 'json', operations: step.patch }, { signal });
+  } catch (error) {
+    // Gone, or another object by now: both are what was wanted.
+    if (!isNotFound(error) && !isInvalid(error)) throw error;
+  }
+}
+
+function writable({ meta }: KeptSecret) {
+  return { name: meta.name, namespace: meta.namespace, uid: meta.uid, finalizers: [...meta.finalizers] };
+}

@@ -1,0 +1,161 @@
+/** From the world to the facts of the rotation machine. */
+import type { Ledger } from '../../api/ledger.ts';
+import { type MemberKey, memberKey } from '../../api/names.ts';
+import type { ClusterCertificate, ReplicationCA, ReplicationPeer } from '../../api/objects.ts';
+import type { Certificate } from '../../pki/certificate.ts';
+import { profileOf } from '../../profiles/index.ts';
+import { keyOf } from '../../runtime/client.ts';
+import type { Blocker, CertificateFact, Evidence, Facts, Roles, SecretFact, Wish, Witness } from '../../rotation/facts.ts';
+import { allows } from '../clustercertificate/observe.ts';
+import { authorityWish, caKeyOf, durationOf, secretNameOf } from '../shared/effective.ts';
+import { secretFact } from '../shared/facts.ts';
+import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
+
+/** Gathers everything that the machine may know of one CA. */
+export function observeRotation(
+  world: World,
+  ca: ReplicationCA,
+  ledger: Ledger,
+  generations: ReadonlyMap<number, Certificate>,
+): Facts {
+  return {
+    wish: wishOf(ca),
+    ledger,
+    generations,
+    certificates: certificateFacts(world, ca, ledger, generations),
+    witnesses: witnessesOf(world, ca),
+    watched: (namespace) => world.certificates.watches(namespace),
+  };
+}
+
+function wishOf(ca: ReplicationCA): Wish {
+  const { rotation } = ca.spec;
+  return {
+    generation: rotation?.generation ?? null,
+    renewBefore: authorityWish(ca).renewBefore,
+    soak: durationOf(rotation?.soak, 0),
+    maxConcurrent: concurrencyOf(rotation?.maxConcurrent),
+    departed: new Set(rotation?.departed?.map((member) => memberKeyOfText(member))),
+    deleting: ca.metadata.deletionTimestamp !== null,
+  };
+}
+
+function concurrencyOf(wish: number | string | undefined): Wish['maxConcurrent'] {
+  if (wish === undefined) return 1;
+  if (typeof wish === 'number') return wish;
+  return `${Number.parseInt(wish, 10)}%`;
+}
+
+function memberKeyOfText(text: string): MemberKey {
+  const [namespace = '', name = ''] = text.split('/');
+  return memberKey(namespace, name);
+}
+
+function certificateFacts(
+  world: World,
+  ca: ReplicationCA,
+  ledger: Ledger,
+  generations: ReadonlyMap<number, Certificate>,
+): ReadonlyMap<MemberKey, CertificateFact> {
+  const facts = new Map<MemberKey, CertificateFact>();
+  const self = keyOf(ca.metadata);
+  for (const key of world.certificatesOf(self)) {
+    const certificate = objectOf(world.certificates.get(key));
+    if (certificate === null) continue;
+    const member = memberKey(certificate.metadata.namespace, certificate.metadata.name);
+    facts.set(member, {
+      uid: certificate.metadata.uid,
+      barred: barrierOf(world, ca, certificate, member),
+      secret: memberSecretFact(world, certificate, member, ledger, generations),
+    });
+  }
+  // A member whose object has become unreadable is not one that is gone.
+  for (const [member, entry] of ledger.roster) {
+    const kept = facts.has(member) ? undefined : world.certificates.get(member);
+    if (kept === undefined || (kept.parsed.ok && caKeyOf(kept.parsed.object) !== self)) continue;
+    const barred = { reason: 'InvalidSpec', message: `ClusterCertificate ${member} is invalid; see its conditions.` };
+    facts.set(member, { uid: entry.uid, barred, secret: null });
+  }
+  return facts;
+}
+
+function memberSecretFact(
+  world: World,
+  certificate: ClusterCertificate,
+  member: MemberKey,
+  ledger: Ledger,
+  generations: ReadonlyMap<number, Certificate>,
+): SecretFact | null {
+  const kept = world.secrets.get(`${certificate.metadata.namespace}/${secretNameOf(certificate)}`);
+  return kept?.kind === 'member' && kept.certificate === member ? secretFact(kept, ledger, generations) : null;
+}
+
+function barrierOf(world: World, ca: ReplicationCA, { metadata }: ClusterCertificate, member: MemberKey): Blocker | null {
+  const home = ca.metadata.namespace;
+  if (metadata.namespace === home) return null;
+  if (!allows(ca, metadata.namespace)) {
+    return { reason: 'NamespaceNotAllowed', message: `Namespace ${metadata.namespace} is not in spec.allowedNamespaces.` };
+  }
+  if ([...world.peersNaming(member, home)].length === 0) {
+    return {
+      reason: 'NotNamedByPeer',
+      message: `ClusterCertificate ${member} of another namespace is issued once a ReplicationPeer in ${home} names it.`,
+    };
+  }
+  return null;
+}
+
+function witnessesOf(world: World, ca: ReplicationCA): ReadonlyMap<MemberKey, readonly Witness[]> {
+  const witnesses = new Map<MemberKey, Witness[]>();
+  for (const kept of world.peers.list()) {
+    const peer = objectOf(kept);
+    if (peer === null || peer.metadata.namespace !== ca.metadata.namespace) continue;
+    const freshFor = freshness(peer, ca);
+    for (const member of peer.spec.members) {
+      const key = memberKeyOf(peer, member);
+      const witness: Witness = {
+        peer: peer.metadata.name,
+        member: key,
+        roles: rolesOf(peer, member.name),
+        freshFor,
+        evidence: evidenceOf(peer, member.name, key),
+      };
+      const known = witnesses.get(key);
+      if (known === undefined) witnesses.set(key, [witness]);
+      else known.push(witness);
+    }
+  }
+  return witnesses;
+}
+
+/** Milliseconds between two probes of a peer while a rotation waits. */
+export function probeInterval(peer: ReplicationPeer): number {
+  return durationOf(peer.spec.probe?.interval, 30_000);
+}
+
+function freshness(peer: ReplicationPeer, ca: ReplicationCA): number {
+  return 3 * Math.max(probeInterval(peer), 3_600_000 / profileOf(ca.spec.profile).maxProbesPerHour);
+}
+
+/** Every member has endpoints, so it listens as soon as anybody dials it, and dials as soon as there is anybody to dial. */
+function rolesOf(peer: ReplicationPeer, name: string): Roles {
+  const edges = peer.spec.members.some((other) => other.name !== name) && peer.spec.members.some((self) => self.name === name);
+  return { listens: true, dials: edges };
+}
+
+function evidenceOf(peer: ReplicationPeer, name: string, certificate: MemberKey): Evidence | null {
+  const seen = peer.status?.members?.find((each) => each.name === name && each.certificate === certificate);
+  if (seen === undefined) return null;
+  const known = seen.reason === 'Verified';
+  return {
+    epoch: seen.epoch,
+    revision: seen.revision ?? '',
+    observedAt: Date.parse(seen.observedAt),
+    presents:
+      seen.presents === undefined ? null : { fingerprint: seen.presents.fingerprint, generation: seen.presents.generation ?? null },
+    trusts: seen.trusts ?? { listening: [], dialling: [] },
+    refuses: seen.refuses?.fresh ?? [],
+    reason: known ? '' : seen.reason,
+    message: known ? '' : (seen.message ?? ''),
+  };
+}

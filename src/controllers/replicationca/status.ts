@@ -1,0 +1,185 @@
+import { clip, MAX_DISPLAY, MAX_MESSAGE } from '../../api/fields.ts';
+import type { Ledger } from '../../api/ledger.ts';
+import { generationName, type MemberKey } from '../../api/names.ts';
+import type { ReplicationCA } from '../../api/objects.ts';
+import { MAX_LISTED, type ReplicationCAStatus } from '../../api/replication-ca.ts';
+import type { Certificate } from '../../pki/certificate.ts';
+import { keySpecOf } from '../../pki/keys.ts';
+import type { Facts } from '../../rotation/facts.ts';
+import type { Decision } from '../../rotation/plan.ts';
+import { namespaceOf } from '../../rotation/story.ts';
+import { startBy } from '../../rotation/wanted.ts';
+import { secondTime } from '../../runtime/clock.ts';
+import type { ConditionUpdate } from '../../runtime/conditions.ts';
+import { authorityWish, type AuthorityWish, BACKDATE } from '../shared/effective.ts';
+import type { Refusal } from '../shared/refusal.ts';
+import { condition, nextConditions, progress } from '../shared/status.ts';
+
+/** What a pass came to. */
+export interface Outcome {
+  readonly ca: ReplicationCA;
+  readonly refusal: Refusal | null;
+  /** A warning that is no refusal, e.g. a Secret that somebody is deleting. */
+  readonly alarm: string | null;
+  /** Null: the ledger could not be used. */
+  readonly rotation: { readonly facts: Facts; readonly decision: Decision; readonly generations: ReadonlyMap<number, Certificate> } | null;
+  readonly bundleSha256: string | null;
+}
+
+interface Waiting {
+  readonly member: MemberKey;
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** The status after a pass, made from scratch: wiping it changes nothing but the times of transitions. */
+export function statusOf({ ca, refusal, alarm, rotation, bundleSha256 }: Outcome, now: number): ReplicationCAStatus {
+  const { generation } = ca.metadata;
+  const conditions = (updates: readonly ConditionUpdate[]) => ({
+    observedGeneration: generation,
+    conditions: nextConditions(ca.status?.conditions, updates, generation, now),
+  });
+  if (rotation === null) {
+    const ready =
+      refusal === null
+        ? condition('Ready', 'False', 'Pending', 'The first generation is about to be made.')
+        : condition('Ready', 'False', refusal.reason, refusal.message);
+    return { ...conditions([...progress(refusal, refusal === null ? ready.message : null), ready]), phase: refusal === null ? 'Pending' : 'Stalled' };
+  }
+  const { facts, decision, generations } = rotation;
+  const { ledger } = decision;
+  const waiting = waitingFor(decision);
+  const signer = ledger.signer === null ? undefined : generations.get(ledger.signer);
+  const [first] = waiting;
+  return {
+    ...conditions([...progress(refusal), ready(ledger, signer, refusal, alarm, now), rotating(ca, decision, waiting, signer)]),
+    phase: phaseOf(ca, ledger, refusal),
+    ...(ledger.signer === null ? {} : { signer: ledger.signer, signerName: generationName(ledger.signer) }),
+    ...(ledger.rotation === null ? {} : { progress: `${[...ledger.roster.values()].filter(({ grant }) => grant === 'Proven').length}/${ledger.roster.size}` }),
+    ...(first === undefined ? {} : { blockedBy: clip(displayOf(first, waiting.length, ca.metadata.namespace), MAX_DISPLAY) }),
+    ...(signer === undefined ? {} : { expires: secondTime(signer.notAfter).slice(0, 10) }),
+    generations: listGenerations(ledger, generations),
+    ...(bundleSha256 === null ? {} : { bundle: { sha256: bundleSha256, generations: [...ledger.bundle] } }),
+    members: countMembers(facts, ledger),
+    rotation: describeRotation(facts, decision, waiting, signer),
+    history: ledger.history.map((entry) => ({ ...entry })),
+  };
+}
+
+/** Whom the stage waits for; those who can be helped before those who only wait for their turn. */
+function waitingFor({ ledger, findings, held }: Decision): readonly Waiting[] {
+  if (ledger.rotation === null) return [];
+  const turn: Waiting[] = [];
+  const stuck: Waiting[] = [];
+  for (const member of ledger.roster.keys()) {
+    const finding = held.get(member) ?? findings.get(member);
+    if (finding === undefined || finding.ok) continue;
+    const { reason, message } = finding;
+    (reason === 'WaitingForGrant' ? turn : stuck).push({ member, reason, message: clip(message, MAX_MESSAGE) });
+  }
+  return [...stuck, ...turn];
+}
+
+function displayOf({ member, reason }: Waiting, total: number, home: string): string {
+  const name = namespaceOf(member) === home ? member.slice(home.length + 1) : member;
+  return total === 1 ? `${name}/${reason}` : `${name}/${reason} +${total - 1}`;
+}
+
+function phaseOf(ca: ReplicationCA, ledger: Ledger, refusal: Refusal | null): NonNullable<ReplicationCAStatus['phase']> {
+  if (ca.metadata.deletionTimestamp !== null) return 'Terminating';
+  if (refusal !== null) return 'Stalled';
+  if (ledger.signer === null) return 'Pending';
+  if (ledger.rotation === null) return 'Stable';
+  return ({ Append: 'Appending', Roll: 'Rolling', Drop: 'Dropping' } as const)[ledger.rotation.stage];
+}
+
+function ready(ledger: Ledger, signer: Certificate | undefined, refusal: Refusal | null, alarm: string | null, now: number): ConditionUpdate {
+  if (refusal !== null && refusal.reason !== 'GenerationUnavailable') return condition('Ready', 'False', refusal.reason, refusal.message);
+  if (signer === undefined) return condition('Ready', 'False', 'Pending', 'The first generation is about to be made.');
+  if (now >= signer.notAfter) {
+    return condition('Ready', 'False', 'Expired', `Generation ${ledger.signer} expired at ${secondTime(signer.notAfter)}. Check the clock, or rotate to a new generation.`);
+  }
+  if (now < signer.notBefore) {
+    return condition('Ready', 'False', 'Expired', `Generation ${ledger.signer} is not valid before ${secondTime(signer.notBefore)} by the operator's clock. Check the clock.`);
+  }
+  const bundle = ledger.bundle.map(generationName).join(' + ');
+  const served = `Leaves are signed by ${generationName(ledger.signer ?? 0)}; the bundle is ${bundle}.`;
+  return condition('Ready', 'True', 'Serving', alarm === null ? served : `${served} ${alarm}`);
+}
+
+function rotating(ca: ReplicationCA, { ledger, soakUntil, pending, stalled }: Decision, waiting: readonly Waiting[], signer: Certificate | undefined): ConditionUpdate {
+  const { rotation } = ledger;
+  if (rotation === null) {
+    const change = pending?.message ?? specChange(authorityWish(ca), ledger, signer);
+    if (change !== null) return condition('Rotating', 'False', 'RotationPending', change);
+    return condition('Rotating', 'False', 'Stable', 'No rotation is running.');
+  }
+  const where = `${rotation.stage} from ${generationName(rotation.from)} to ${generationName(rotation.to)}`;
+  if (stalled !== null) return condition('Rotating', 'True', 'GenerationUnavailable', `${where}: held. ${stalled.message}`);
+  if (soakUntil !== null) return condition('Rotating', 'True', 'Soaking', `${where}: proven by every member, held for the soak until ${secondTime(soakUntil)}.`);
+  const [first] = waiting;
+  const tail = pending === null ? '' : ` ${pending.message}`;
+  const message = first === undefined ? `${where}.` : `${where}: waiting for ${waiting.length} of ${ledger.roster.size} members. ${first.message}`;
+  return condition('Rotating', 'True', 'WaitingForEvidence', message + tail);
+}
+
+/** A changed key, name or duration applies to the next generation (design rule 8). */
+function specChange(wish: AuthorityWish, ledger: Ledger, signer: Certificate | undefined): string | null {
+  if (signer === undefined || ledger.signer === null) return null;
+  const changed: string[] = [];
+  if (signer.commonName !== `${wish.commonName} ${generationName(ledger.signer)}`) changed.push('the name');
+  const key = keySpecOf(signer.publicKey);
+  const sameKey = key !== null && key.algorithm === wish.key.algorithm && (key.algorithm === 'Ed25519' || wish.key.algorithm === 'Ed25519' || key.size === wish.key.size);
+  if (!sameKey) changed.push('the kind of key');
+  if (Math.abs(signer.notAfter - signer.notBefore - BACKDATE - wish.duration) > 2_000) changed.push('the duration');
+  if (changed.length === 0) return null;
+  return `A change of ${changed.join(' and ')} applies to the next generation. Set spec.rotation.generation to ${ledger.highest + 1} to rotate to it.`;
+}
+
+function listGenerations(ledger: Ledger, generations: ReadonlyMap<number, Certificate>) {
+  const { rotation, signer } = ledger;
+  return Object.entries(ledger.generations).flatMap(([text, { secretName }]) => {
+    const number = Number(text);
+    const certificate = generations.get(number);
+    if (certificate === undefined) return [];
+    const role = number === signer ? ('Signer' as const) : number === rotation?.to ? ('Next' as const) : ('Old' as const);
+    const { subject, fingerprint, notBefore, notAfter } = certificate;
+    return [{ number, role, subject: clip(subject, 1_024), fingerprint, notBefore: secondTime(notBefore), notAfter: secondTime(notAfter), secretName }];
+  });
+}
+
+function countMembers(facts: Facts, ledger: Ledger) {
+  const { roster, signer, rotation } = ledger;
+  const seen = (member: MemberKey, holds: (witness: NonNullable<ReturnType<Facts['witnesses']['get']>>[number]) => boolean): boolean => {
+    const witnesses = facts.witnesses.get(member) ?? [];
+    return witnesses.length > 0 && witnesses.every(holds);
+  };
+  const count = (holds: Parameters<typeof seen>[1]): number => [...roster.keys()].filter((member) => seen(member, holds)).length;
+  return {
+    total: roster.size,
+    trustNext: rotation === null ? 0 : count(({ evidence }) => evidence?.trusts.listening.includes(rotation.to) ?? false),
+    onSigner: signer === null ? 0 : count(({ evidence }) => evidence?.presents?.generation === signer),
+  };
+}
+
+function describeRotation(facts: Facts, decision: Decision, waiting: readonly Waiting[], signer: Certificate | undefined) {
+  const { ledger, soakUntil, stalled } = decision;
+  const { rotation } = ledger;
+  const mustStartBy = signer === undefined ? {} : { mustStartBy: secondTime(startBy(facts.wish, signer)) };
+  if (rotation === null) return mustStartBy;
+  const { from, to, direction, stage, startedAt, since } = rotation;
+  const [first] = waiting;
+  const next = stalled?.message ?? (soakUntil === null ? first?.message : `Nothing: the soak ends at ${secondTime(soakUntil)}.`);
+  return {
+    from,
+    to,
+    direction,
+    stage,
+    startedAt,
+    stageStartedAt: since,
+    waitingFor: waiting.slice(0, MAX_LISTED).map((each) => ({ ...each })),
+    waitingForTotal: waiting.length,
+    ...(next === undefined ? {} : { next: clip(next, MAX_MESSAGE) }),
+    ...mustStartBy,
+  };
+}

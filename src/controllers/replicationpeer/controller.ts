@@ -1,0 +1,142 @@
+import { randomBytes } from 'node:crypto';
+import { REPLICATION_PEER } from '../../api/names.ts';
+import type { ReplicationPeer } from '../../api/objects.ts';
+import type { Authority } from '../../pki/issue.ts';
+import { Canaries } from '../../probe/canary.ts';
+import { combineEvidence } from '../../probe/evidence.ts';
+import { Pacer, Slots } from '../../probe/pacing.ts';
+import { type EndpointObservation, probeEndpoint, type Resolve } from '../../probe/probe.ts';
+import type { Client } from '../../runtime/client.ts';
+import type { Pass, Wake } from '../../runtime/runner.ts';
+import type { Authorities } from '../shared/authorities.ts';
+import { invalidStatus, type Teller } from '../shared/invalid.ts';
+import type { Ledgers } from '../shared/ledgers.ts';
+import { Refusal } from '../shared/refusal.ts';
+import { writeStatus } from '../shared/status.ts';
+import { objectOf, type World } from '../shared/world.ts';
+import { observe, type PeerFacts, resolveCa, type Seen } from './observe.ts';
+import { planQuestions, type Question, toSeen } from './plan.ts';
+import { statusOf, worthWriting } from './status.ts';
+
+export interface ReplicationPeerTools {
+  readonly client: Client;
+  readonly world: World;
+  readonly ledgers: Ledgers;
+  readonly authorities: Authorities;
+  readonly tell: Teller;
+  readonly now: () => number;
+  readonly resolve?: Resolve;
+}
+
+/** A ledger that cannot be used says so on its ReplicationCA; the peer looks again now and then. */
+const LEDGER_RETRY = 10_000;
+
+/** Looks at the members of one peer by real handshakes and writes down what was seen: the evidence by which rotations move. */
+export function replicationPeerController(tools: ReplicationPeerTools) {
+  const { client, world, ledgers, tell, now } = tools;
+  const canaries = new Canaries(randomBytes);
+  const slots = new Slots();
+  const pacer = new Pacer<EndpointObservation[]>({
+    now,
+    random: Math.random,
+    reached: (observations) => observations.some(({ kind }) => kind === 'reached'),
+  });
+  /** Rounds in a row without anything good, per peer and member. */
+  const dark = new Map<string, Map<string, number>>();
+
+  return async function reconcile(key: string, { signal, log }: Pass): Promise<Wake> {
+    const kept = world.peers.get(key);
+    if (kept === undefined || kept.meta.deleting) {
+      dark.delete(key);
+      return { kind: 'onChange' };
+    }
+    const peer = objectOf(kept);
+    if (peer === null) {
+      await writeStatus(client, REPLICATION_PEER, world.peers, kept, invalidStatus(kept, now()), signal);
+      return { kind: 'onChange' };
+    }
+    const ca = resolveCa(world, peer);
+    if (ca instanceof Refusal) {
+      await writeStatus(client, REPLICATION_PEER, world.peers, kept, statusOf(peer, ca, new Map(), now()), signal);
+      return { kind: 'onChange' };
+    }
+    // Read before the first probe: what is seen answers the question of this epoch and this revision.
+    const facts = observe(world, peer, ca, await ledgers.live(ca));
+    if (facts === null) {
+      await writeStatus(client, REPLICATION_PEER, world.peers, kept, statusOf(peer, null, new Map(), now()), signal);
+      return { kind: 'after', ms: LEDGER_RETRY };
+    }
+    const rounds = dark.get(key) ?? new Map<string, number>();
+    dark.set(key, rounds);
+    const questions = planQuestions(facts, rounds);
+    const answers = await Promise.all(questions.map((question) => ask(facts, question, signal)));
+    const seen = new Map<string, Seen>();
+    for (const { name, seen: before } of facts.members) if (before !== null) seen.set(name, before);
+    for (const { question, answer } of answers) {
+      if (answer === null) continue;
+      seen.set(question.member.name, answer);
+      rounds.set(question.member.name, answer.reason === 'Verified' ? 0 : (rounds.get(question.member.name) ?? 0) + 1);
+    }
+    const current = world.peers.get(key) ?? kept;
+    const status = statusOf(peer, null, seen, now());
+    if (worthWriting(peer, status, facts, now())) {
+      await writeStatus(client, REPLICATION_PEER, world.peers, current, status, signal);
+      tellEdges(peer, status);
+      log.debug({ verified: status.edges?.verified, edges: status.edges?.total }, 'wrote what was seen');
+    }
+    const wakes = answers.map(({ at }) => at - now());
+    return wakes.length === 0 ? { kind: 'onChange' } : { kind: 'after', ms: Math.min(...wakes) };
+  };
+
+  /** One member: all its endpoints. Null where one of them may not be probed yet. */
+  async function ask(facts: PeerFacts, question: Question, signal: AbortSignal): Promise<{ question: Question; answer: Seen | null; at: number }> {
+    const { member, generations, pace } = question;
+    const set = await canaries.make({ authorities: await authoritiesOf(facts, generations, signal), like: member.secret?.leaf ?? null, now: now() });
+    const observed = await Promise.all(
+      member.endpoints.map(async ({ host, port, instances = 'One' }) => {
+        const run = () =>
+          slots.run(
+            () =>
+              probeEndpoint({
+                host,
+                port,
+                timeoutMs: facts.timeout,
+                control: set.control,
+                candidates: set.candidates,
+                signal,
+                ...(tools.resolve === undefined ? {} : { resolve: tools.resolve }),
+              }),
+            signal,
+          );
+        const endpoint = `${host}:${port}`;
+        return { host, port, instances, paced: await pacer.probe(endpoint, question.key, pace, run), dueAt: pacer.dueAt(endpoint, pace) };
+      }),
+    );
+    const early = observed.flatMap(({ paced }) => (paced.kind === 'later' ? [paced.at] : []));
+    if (early.length > 0) return { question, answer: null, at: Math.max(...early) };
+    const endpoints = observed.flatMap(({ paced, ...endpoint }) => (paced.kind === 'observed' ? [{ ...endpoint, observations: paced.value }] : []));
+    const began = Math.min(...observed.map(({ paced }) => (paced.kind === 'observed' ? paced.startedAt : now())));
+    const verdict = combineEvidence({ member: member.name, generations, endpoints });
+    return { question, answer: toSeen(facts, question, verdict, began), at: Math.max(...observed.map(({ dueAt }) => dueAt)) };
+  }
+
+  async function authoritiesOf({ ca, ledger }: PeerFacts, generations: readonly number[], signal: AbortSignal): Promise<ReadonlyMap<number, Authority>> {
+    const found = new Map<number, Authority>();
+    for (const number of generations) {
+      const record = ledger.generations[number];
+      if (record !== undefined) found.set(number, await tools.authorities.get(ca, number, record, signal));
+    }
+    return found;
+  }
+
+  /** Tells when the whole begins or ceases to work; single members are told by their rotation. */
+  function tellEdges(peer: ReplicationPeer, after: ReturnType<typeof statusOf>): void {
+    const verified = (status: ReplicationPeer['status']): string | undefined => status?.conditions?.find(({ type }) => type === 'Verified')?.status;
+    const [was, is] = [verified(peer.status), verified(after)];
+    if (was === is) return;
+    const [first] = after.edges?.failing ?? [];
+    if (is === 'True') tell(REPLICATION_PEER, peer.metadata, 'Normal', 'EdgeVerified', `All ${after.edges?.total ?? 0} edges were seen to work`);
+    else if (is === 'False' && first !== undefined) tell(REPLICATION_PEER, peer.metadata, 'Warning', 'EdgeFailing', `${first.from} -> ${first.to}: ${first.message}`);
+  }
+}
+

@@ -1,0 +1,94 @@
+import type { Ledger } from '../../api/ledger.ts';
+import type { MemberKey } from '../../api/names.ts';
+import type { ReplicationPeer } from '../../api/objects.ts';
+import type { Certificate } from '../../pki/certificate.ts';
+import { type Profile, profileOf } from '../../profiles/index.ts';
+import { type ObjectRef, refOf } from '../../runtime/client.ts';
+import { caKeyOf, durationOf, secretNameOf } from '../shared/effective.ts';
+import { generationsOf } from '../shared/facts.ts';
+import { Refusal } from '../shared/refusal.ts';
+import { isProblem, type LedgerSecret } from '../shared/secrets.ts';
+import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
+
+type Spec = ReplicationPeer['spec'];
+/** What one peer has seen of one member, as it stands in status. */
+export type Seen = NonNullable<NonNullable<ReplicationPeer['status']>['members']>[number];
+
+export interface PeerMember {
+  readonly name: string;
+  readonly certificate: MemberKey;
+  readonly endpoints: Spec['members'][number]['endpoints'];
+  /** What its Secret holds now; null: there is none that could be presented. */
+  readonly secret: { readonly revision: string; readonly leaf: Certificate } | null;
+  /** What was seen of it before. */
+  readonly seen: Seen | null;
+}
+
+/** Everything that decides what a peer asks, and how what it sees is read. */
+export interface PeerFacts {
+  readonly peer: ReplicationPeer;
+  readonly ca: ObjectRef;
+  readonly ledger: Ledger;
+  readonly generations: ReadonlyMap<number, Certificate>;
+  readonly profile: Profile;
+  readonly members: readonly PeerMember[];
+  /** Milliseconds. */
+  readonly interval: number;
+  readonly timeout: number;
+}
+
+/** The CA that all members of a peer share, or why nothing is probed. */
+export function resolveCa(world: World, peer: ReplicationPeer): ObjectRef | Refusal {
+  const cas = new Map<string, MemberKey>();
+  for (const member of peer.spec.members) {
+    const key = memberKeyOf(peer, member);
+    const kept = world.certificates.get(key);
+    if (kept === undefined) {
+      return new Refusal('CertificateNotFound', `Member ${member.name} names ClusterCertificate ${key}, which does not exist. Create it or correct spec.members[].certificateRef.`);
+    }
+    const certificate = objectOf(kept);
+    if (certificate === null) return new Refusal('CertificateNotFound', `ClusterCertificate ${key} of member ${member.name} is invalid; see its conditions.`);
+    cas.set(caKeyOf(certificate), key);
+  }
+  const [first, second] = [...cas];
+  if (first === undefined) return new Refusal('CertificateNotFound', 'spec.members is empty.');
+  if (second !== undefined) {
+    return new Refusal('MixedCA', `${first[1]} uses ReplicationCA ${first[0]}, but ${second[1]} uses ${second[0]}. All members of a peer share one CA: split the peer.`);
+  }
+  const ca = refOf(first[0]);
+  if (ca.namespace !== peer.metadata.namespace) {
+    return new Refusal('WrongNamespace', `Its members use ReplicationCA ${first[0]}, but a peer counts only in the namespace of its CA. Create it in ${ca.namespace}.`);
+  }
+  return ca;
+}
+
+/** Gathers the facts of a peer whose CA is known; null while that CA has no ledger or no signer. */
+export function observe(world: World, peer: ReplicationPeer, ca: ObjectRef, ledgerSecret: LedgerSecret | null): PeerFacts | null {
+  const authority = objectOf(world.cas.get(`${ca.namespace}/${ca.name}`));
+  if (authority === null || ledgerSecret === null || isProblem(ledgerSecret.ledger) || ledgerSecret.ledger.signer === null) return null;
+  const { ledger } = ledgerSecret;
+  return {
+    peer,
+    ca,
+    ledger,
+    generations: generationsOf(world.secrets, ca.namespace ?? '', ledger),
+    profile: profileOf(authority.spec.profile),
+    members: peer.spec.members.map((member) => memberFacts(world, peer, member)),
+    interval: durationOf(peer.spec.probe?.interval, 30_000),
+    timeout: durationOf(peer.spec.probe?.timeout, 5_000),
+  };
+}
+
+function memberFacts(world: World, peer: ReplicationPeer, member: Spec['members'][number]): PeerMember {
+  const key = memberKeyOf(peer, member);
+  const certificate = objectOf(world.certificates.get(key));
+  const kept = certificate === null ? undefined : world.secrets.get(`${certificate.metadata.namespace}/${secretNameOf(certificate)}`);
+  const content = kept?.kind === 'member' && kept.certificate === key && !isProblem(kept.content) ? kept.content : null;
+  return {
+    name: member.name,
+    certificate: key,
+    endpoints: member.endpoints,
+    secret: content === null ? null : { revision: content.revision, leaf: content.leaf },
+    seen: peer.status?.members?.find((seen) => seen.name === member.name && seen.certificate === key) ?? null,
+  };
+}

@@ -1,0 +1,158 @@
+import type { ReplicationPeer } from '../../api/objects.ts';
+import { clip, MAX_MESSAGE } from '../../api/fields.ts';
+import type { MemberVerdict } from '../../probe/evidence.ts';
+import type { Pace } from '../../probe/pacing.ts';
+import { secondTime } from '../../runtime/clock.ts';
+import { parseCertificate } from '../../pki/certificate.ts';
+import { issuerOf } from '../shared/facts.ts';
+import type { PeerFacts, PeerMember, Seen } from './observe.ts';
+
+/** What is asked of one member now. */
+export interface Question {
+  readonly member: PeerMember;
+  /** Generations to try canaries of; empty: only the presented chain is read. */
+  readonly generations: readonly number[];
+  /** Whatever makes an older answer useless. */
+  readonly key: string;
+  readonly pace: Pace;
+}
+
+/** Whether what was seen is about the present Secret, and good. */
+function settled({ seen, secret }: PeerMember, signer: number): boolean {
+  return (
+    seen !== null &&
+    secret !== null &&
+    seen.reason === 'Verified' &&
+    seen.revision === secret.revision &&
+    seen.trusts?.listening.includes(signer) === true
+  );
+}
+
+/**
+ * What to ask of each member. While a gate waits: whether it trusts both generations of the rotation. A new Secret: whether it trusts the
+ * signer, until it does. In quiet times: only what it presents.
+ * @param dark rounds in a row in which nothing good was seen, by member name: quiet askers ask ever more seldom
+ */
+export function planQuestions(facts: PeerFacts, dark: ReadonlyMap<string, number>): readonly Question[] {
+  const { ledger, profile, members, interval } = facts;
+  const { rotation, signer } = ledger;
+  return members.flatMap((member) => {
+    if (member.secret === null || signer === null) return [];
+    const quiet = rotation === null && settled(member, signer);
+    const generations = rotation !== null ? [rotation.from, rotation.to] : quiet ? [] : [signer];
+    const slower = Math.min(profile.quietInterval, interval * 2 ** Math.min(dark.get(member.name) ?? 0, 20));
+    const intervalMs = rotation !== null ? interval : quiet ? profile.quietInterval : slower;
+    return [
+      {
+        member,
+        generations,
+        key: JSON.stringify([ledger.epoch, member.secret.revision, generations]),
+        pace: { intervalMs, maxProbesPerHour: profile.maxProbesPerHour },
+      },
+    ];
+  });
+}
+
+/** What a verdict means for a member, as it stands in status. Trust seen before stays known while leaf and Secret are the same. */
+export function toSeen(facts: PeerFacts, { member, generations }: Question, verdict: MemberVerdict, observedAt: number): Seen {
+  const { secret } = member;
+  const presents = verdict.presents === null ? undefined : presented(facts, verdict.presents);
+  const sameAsBefore =
+    generations.length === 0 && member.seen?.revision === secret?.revision && member.seen?.presents?.fingerprint === presents?.fingerprint;
+  const trusted = generations.filter((generation) => verdict.trusts.get(generation) === 'yes');
+  const refused = generations.filter((generation) => verdict.refuses.has(generation));
+  const finding = findingOf(facts, member, verdict, presents, generations.length === 0 ? null : trusted);
+  return {
+    name: member.name,
+    certificate: member.certificate,
+    epoch: facts.ledger.epoch,
+    ...(secret === null ? {} : { revision: secret.revision }),
+    observedAt: secondTime(observedAt),
+    ...(presents === undefined ? {} : { presents }),
+    // One trust store and one leaf for both roles: what a listening socket trusts, the member trusts (profile).
+    ...(sameAsBefore ? carried(member.seen) : { trusts: { listening: trusted, dialling: trusted }, refuses: { fresh: refused } }),
+    reason: finding?.reason ?? 'Verified',
+    ...(finding === null ? {} : { message: clip(finding.message, MAX_MESSAGE) }),
+  };
+}
+
+function carried(seen: Seen | null) {
+  return {
+    ...(seen?.trusts === undefined ? {} : { trusts: seen.trusts }),
+    ...(seen?.refuses === undefined ? {} : { refuses: seen.refuses }),
+  };
+}
+
+function presented({ generations }: PeerFacts, { fingerprint, pem }: NonNullable<MemberVerdict['presents']>): NonNullable<Seen['presents']> {
+  const generation = issuerOf(parseCertificate(pem), generations);
+  return generation === null ? { fingerprint } : { fingerprint, generation };
+}
+
+function findingOf(
+  { ledger, peer }: PeerFacts,
+  { name, secret }: PeerMember,
+  verdict: MemberVerdict,
+  presents: Seen['presents'],
+  trusted: readonly number[] | null,
+): { readonly reason: string; readonly message: string } | null {
+  if (verdict.reason !== '') return { reason: verdict.reason, message: verdict.message };
+  if (presents !== undefined && presents.fingerprint !== secret?.leaf.fingerprint) {
+    const what = presents.generation === undefined ? 'a certificate of a foreign issuer' : `another leaf of generation ${presents.generation}`;
+    return {
+      reason: 'NotPresented',
+      message: `${name} presents ${what} (${presents.fingerprint.slice(0, 8)}) than its Secret holds (${secret?.leaf.fingerprint.slice(0, 8)}). If that lasts, make the member reload its files.`,
+    };
+  }
+  const wanted = ledger.rotation?.to ?? ledger.signer;
+  if (trusted !== null && wanted !== null && !trusted.includes(wanted)) {
+    return {
+      reason: 'NotTrusted',
+      message: `${name} does not trust generation ${wanted}, which its Secret holds. If that lasts, make the member reload its files (ReplicationPeer ${peer.metadata.name}).`,
+    };
+  }
+  return null;
+}
+
+export interface Edge {
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Ordered pairs of members: Mesh, every pair both ways; Star, the center with each of the others both ways. */
+export function edgesOf({ spec }: ReplicationPeer): readonly Edge[] {
+  const names = spec.members.map(({ name }) => name);
+  const pairs = names.flatMap((from) => names.filter((to) => to !== from).map((to) => ({ from, to })));
+  return spec.topology === 'Star' ? pairs.filter(({ from, to }) => from === spec.center || to === spec.center) : pairs;
+}
+
+export interface EdgeFinding extends Edge {
+  /** Seen not to work, or only not seen. */
+  readonly seen: boolean;
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** The edges that are not verified: `to` must present its leaf and `from` trust its issuer, and the other way round. */
+export function judgeEdges(peer: ReplicationPeer, seen: ReadonlyMap<string, Seen>): readonly EdgeFinding[] {
+  return edgesOf(peer).flatMap(({ from, to }) => {
+    const fault = faultOf(from, seen.get(from)) ?? faultOf(to, seen.get(to)) ?? distrust(from, to, seen) ?? distrust(to, from, seen);
+    return fault === null ? [] : [{ from, to, ...fault }];
+  });
+}
+
+type Fault = Omit<EdgeFinding, 'from' | 'to'>;
+
+function faultOf(name: string, seen: Seen | undefined): Fault | null {
+  if (seen === undefined) return { seen: false, reason: 'NeverObserved', message: `${name} has not been probed yet.` };
+  if (seen.reason === 'Verified') return null;
+  return { seen: SEEN_FAULTS.has(seen.reason), reason: seen.reason, message: seen.message ?? '' };
+}
+
+const SEEN_FAULTS: ReadonlySet<string> = new Set(['NotPresented', 'NotTrusted', 'Contradictory']);
+
+function distrust(judge: string, shown: string, seen: ReadonlyMap<string, Seen>): Fault | null {
+  const generation = seen.get(shown)?.presents?.generation;
+  const trusts = seen.get(judge)?.trusts?.listening;
+  if (generation === undefined || trusts === undefined || trusts.includes(generation)) return null;
+  return { seen: true, reason: 'NotTrusted', message: `${judge} does not trust generation ${generation}, of which ${shown} presents a leaf.` };
+}

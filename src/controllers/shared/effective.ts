@@ -1,0 +1,114 @@
+/** What specs come to when profile and defaults are filled in. */
+import type { ClusterCertificate, ReplicationCA } from '../../api/objects.ts';
+import { parseDuration } from '../../api/duration.ts';
+import type { MemberKey } from '../../api/names.ts';
+import type { Subject } from '../../pki/issue.ts';
+import type { KeyEncoding, KeySpec } from '../../pki/keys.ts';
+import { type Profile, profileOf } from '../../profiles/index.ts';
+
+/** notBefore is set back by this, for members whose clock is behind (design section 5). */
+export const BACKDATE = 300_000;
+
+const HOUR = 3_600_000;
+const DEFAULTS = {
+  authorityDuration: 87_600 * HOUR,
+  authorityRenewBefore: 8_760 * HOUR,
+  leafDuration: 26_280 * HOUR,
+  leafRenewBefore: 720 * HOUR,
+};
+
+export interface AuthorityWish {
+  /** The common name without the generation's suffix. */
+  readonly commonName: string;
+  readonly subject: Omit<Subject, 'commonName'>;
+  readonly key: KeySpec;
+  /** Milliseconds. */
+  readonly duration: number;
+  readonly renewBefore: number;
+}
+
+export function authorityWish({ metadata, spec }: ReplicationCA): AuthorityWish {
+  const profile = profileOf(spec.profile);
+  return {
+    commonName: spec.commonName ?? metadata.name,
+    subject: subjectParts(spec.subject),
+    key: spec.privateKey === undefined ? profile.authorityKey : keySpec(spec.privateKey, 4096),
+    duration: durationOf(spec.duration, DEFAULTS.authorityDuration),
+    renewBefore: durationOf(spec.renewBefore, DEFAULTS.authorityRenewBefore),
+  };
+}
+
+export interface LeafWish {
+  readonly profile: Profile;
+  readonly subject: Subject;
+  readonly dnsNames: readonly string[];
+  readonly ipAddresses: readonly string[];
+  readonly uris: readonly string[];
+  readonly key: KeySpec;
+  readonly encoding: KeyEncoding;
+  /** Milliseconds. */
+  readonly duration: number;
+  readonly renewBefore: number;
+  /** A leaf issued before this instant is replaced. */
+  readonly reissueBefore: number | null;
+  readonly secretName: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly deletionPolicy: 'Retain' | 'Delete';
+}
+
+export function leafWish({ metadata, spec }: ClusterCertificate, ca: ReplicationCA): LeafWish {
+  const profile = profileOf(spec.profile ?? ca.spec.profile);
+  return {
+    profile,
+    subject: { commonName: spec.commonName ?? profile.commonName(metadata.name), ...subjectParts(spec.subject) },
+    dnsNames: spec.dnsNames ?? [],
+    ipAddresses: spec.ipAddresses ?? [],
+    uris: spec.uris ?? [],
+    key: spec.privateKey === undefined ? profile.leafKey : keySpec(spec.privateKey, 3072),
+    encoding: spec.privateKey?.encoding ?? profile.leafEncoding,
+    duration: durationOf(spec.duration, DEFAULTS.leafDuration),
+    renewBefore: durationOf(spec.renewBefore, DEFAULTS.leafRenewBefore),
+    reissueBefore: spec.reissueBefore === undefined ? null : Date.parse(spec.reissueBefore),
+    secretName: secretNameOf({ metadata, spec }),
+    labels: spec.secretTemplate?.labels ?? {},
+    annotations: spec.secretTemplate?.annotations ?? {},
+    deletionPolicy: spec.deletionPolicy ?? 'Retain',
+  };
+}
+
+export function secretNameOf({ metadata, spec }: Pick<ClusterCertificate, 'metadata' | 'spec'>): string {
+  return spec.secretName ?? metadata.name;
+}
+
+/** `namespace/name` of the ReplicationCA that a certificate names. */
+export function caKeyOf({ metadata, spec }: Pick<ClusterCertificate, 'metadata' | 'spec'>): MemberKey {
+  return `${spec.caRef.namespace ?? metadata.namespace}/${spec.caRef.name}`;
+}
+
+/** Milliseconds of a Go duration that the schema has accepted. */
+export function durationOf(text: string | undefined, otherwise: number): number {
+  return text === undefined ? otherwise : (parseDuration(text) ?? otherwise);
+}
+
+type KeyWish = NonNullable<ReplicationCA['spec']['privateKey'] | ClusterCertificate['spec']['privateKey']>;
+
+/** The schema has accepted algorithm and size together; what it leaves open is filled in here. */
+function keySpec({ algorithm, size }: KeyWish, rsaDefault: 3072 | 4096): KeySpec {
+  switch (algorithm) {
+    case 'RSA':
+      return { algorithm, size: size === 2048 || size === 3072 || size === 4096 ? size : rsaDefault };
+    case 'ECDSA':
+      return { algorithm, size: size === 384 ? 384 : 256 };
+    case 'Ed25519':
+      return { algorithm };
+  }
+}
+
+function subjectParts(subject: ReplicationCA['spec']['subject']): Omit<Subject, 'commonName'> {
+  return {
+    ...(subject?.organizations === undefined ? {} : { organizations: subject.organizations }),
+    ...(subject?.organizationalUnits === undefined ? {} : { organizationalUnits: subject.organizationalUnits }),
+    ...(subject?.countries === undefined ? {} : { countries: subject.countries }),
+  };
+}

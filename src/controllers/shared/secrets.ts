@@ -1,0 +1,284 @@
+/**
+ * The Secrets (and the ConfigMap) that Replicert keeps, and what its stores keep of them: certificates, digests and the ledger,
+ * never a private key.
+ */
+import { createHash } from 'node:crypto';
+import { decodeLedger, encodeLedger, type GenerationRecord, type Ledger } from '../../api/ledger.ts';
+import {
+  ANNOTATIONS,
+  CA_SECRET_TYPE,
+  FINALIZER,
+  generationSecretName,
+  LABELS,
+  LEDGER_KEY,
+  LEDGER_SECRET_TYPE,
+  ledgerSecretName,
+  MANAGED_BY,
+  type MemberKey,
+  memberKey,
+  ROLES,
+  SECRET_KEYS,
+  trustConfigMapName,
+} from '../../api/names.ts';
+import { type Certificate, parseCertificate, parseCertificates } from '../../pki/certificate.ts';
+import { decodePrivateKey, keyMatches, type KeySpec, keySpecOf } from '../../pki/keys.ts';
+import type { Profile } from '../../profiles/profile.ts';
+import type { KubeObject, ObjectRef, Resource } from '../../runtime/client.ts';
+import { type HasMeta, type Meta, metaOf } from './view.ts';
+
+export const SECRETS: Resource = { group: '', version: 'v1', plural: 'secrets', kind: 'Secret' };
+export const CONFIG_MAPS: Resource = { group: '', version: 'v1', plural: 'configmaps', kind: 'ConfigMap' };
+/** Selects what we wrote. */
+export const OURS = `${LABELS.managedBy}=${MANAGED_BY}`;
+
+/** What a member's Secret holds; everything but the key itself. */
+export interface MemberContent {
+  /** Hash of content and epoch: a metadata edit does not change it. */
+  readonly revision: string;
+  readonly leaf: Certificate;
+  readonly key: KeySpec | null;
+  readonly keyPem: 'PKCS8' | 'PKCS1' | 'SEC1' | 'other';
+  readonly keyMatches: boolean;
+  /** Fingerprints of the bundle, in the Secret's order. */
+  readonly bundle: readonly string[];
+  readonly bundleSha256: string;
+}
+
+export interface MemberSecret extends HasMeta {
+  readonly kind: 'member';
+  /** `namespace/name` of the ReplicationCA that it was issued under. */
+  readonly ca: string;
+  readonly certificate: MemberKey;
+  readonly epoch: number;
+  readonly type: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** A problem when the content cannot be read. */
+  readonly content: MemberContent | { readonly problem: string };
+}
+
+export interface GenerationSecret extends HasMeta {
+  readonly kind: 'generation';
+  readonly ca: string;
+  readonly number: number;
+  readonly certificate: Certificate | { readonly problem: string };
+}
+
+export interface LedgerSecret extends HasMeta {
+  readonly kind: 'ledger';
+  readonly ca: string;
+  readonly ledger: Ledger | { readonly problem: string };
+}
+
+/** It carries our label, but nothing that we would have written. */
+interface StraySecret extends HasMeta {
+  readonly kind: 'stray';
+  readonly ca: string;
+}
+
+export type KeptSecret = MemberSecret | GenerationSecret | LedgerSecret | StraySecret;
+
+/** Reads one of our Secrets into what the store keeps of it. Never throws: what cannot be read is kept as a problem. */
+export function keepSecret(raw: KubeObject): KeptSecret {
+  const meta = metaOf(raw);
+  const labels = raw.metadata.labels ?? {};
+  const annotations = raw.metadata.annotations ?? {};
+  const ca = `${labels[LABELS.caNamespace] ?? meta.namespace}/${labels[LABELS.ca] ?? ''}`;
+  const data = dataOf(raw);
+  const type = typeof raw['type'] === 'string' ? raw['type'] : '';
+  switch (labels[LABELS.role]) {
+    case ROLES.member: {
+      const certificate = memberKey(meta.namespace, labels[LABELS.certificate] ?? '');
+      const epoch = Number.parseInt(annotations[ANNOTATIONS.epoch] ?? '', 10);
+      return {
+        kind: 'member',
+        meta,
+        ca,
+        certificate,
+        epoch: Number.isSafeInteger(epoch) && epoch >= 0 ? epoch : 0,
+        type,
+        labels,
+        annotations,
+        content: attempt(() => readContent(data, annotations[ANNOTATIONS.epoch] ?? '')),
+      };
+    }
+    case ROLES.generation:
+      return {
+        kind: 'generation',
+        meta,
+        ca,
+        number: Number.parseInt(labels[LABELS.generation] ?? '', 10) || 0,
+        certificate: attempt(() => parseCertificate(text(data, SECRET_KEYS.certificate))),
+      };
+    case ROLES.ledger:
+      return { kind: 'ledger', meta, ca, ledger: attempt(() => decodeLedger(text(data, LEDGER_KEY))) };
+    default:
+      return { kind: 'stray', meta, ca };
+  }
+}
+
+/** `{problem}` instead of an exception: content that somebody broke is a fact to act on, not a failure. */
+function attempt<T>(read: () => T): T | { readonly problem: string } {
+  try {
+    return read();
+  } catch (error) {
+    return { problem: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+export function isProblem(value: object): value is { readonly problem: string } {
+  return 'problem' in value;
+}
+
+type Data = Readonly<Record<string, unknown>>;
+
+function dataOf(raw: KubeObject): Data {
+  const data = raw['data'];
+  return typeof data === 'object' && data !== null ? { ...data } : {};
+}
+
+function text(data: Data, key: string): string {
+  const value = data[key];
+  if (typeof value !== 'string') throw new Error(`key ${key} is missing`);
+  return Buffer.from(value, 'base64').toString('utf8');
+}
+
+function readContent(data: Data, epoch: string): MemberContent {
+  const leafPem = text(data, SECRET_KEYS.certificate);
+  const keyPem = text(data, SECRET_KEYS.privateKey);
+  const bundlePem = text(data, SECRET_KEYS.bundle);
+  const leaf = parseCertificate(leafPem);
+  const key = decodePrivateKey(keyPem);
+  const bundle = readBundle(bundlePem);
+  return {
+    revision: revisionOf({ leafPem, keyPem, bundlePem }, epoch),
+    leaf,
+    key: keySpecOf(key),
+    keyPem: encodingOf(keyPem),
+    keyMatches: keyMatches(leaf, key),
+    ...bundle,
+  };
+}
+
+function encodingOf(pem: string): MemberContent['keyPem'] {
+  if (pem.startsWith('-----BEGIN PRIVATE KEY-----')) return 'PKCS8';
+  if (pem.startsWith('-----BEGIN RSA PRIVATE KEY-----')) return 'PKCS1';
+  if (pem.startsWith('-----BEGIN EC PRIVATE KEY-----')) return 'SEC1';
+  return 'other';
+}
+
+type BundleDigest = Pick<MemberContent, 'bundle' | 'bundleSha256'>;
+/** All members of a mesh hold the same few bundles: the last ones read are remembered. */
+const bundles = new Map<string, BundleDigest>();
+
+function readBundle(pem: string): BundleDigest {
+  const known = bundles.get(pem);
+  if (known !== undefined) return known;
+  const digest = { bundle: parseCertificates(pem).map((ca) => ca.fingerprint), bundleSha256: sha256(pem) };
+  if (bundles.size >= 64) bundles.clear();
+  bundles.set(pem, digest);
+  return digest;
+}
+
+export function sha256(content: string): string {
+  return createHash('sha256').update(content).digest('hex');
+}
+
+/** What the files of a member are. */
+export interface MemberFiles {
+  readonly leafPem: string;
+  readonly keyPem: string;
+  readonly bundlePem: string;
+}
+
+function revisionOf({ leafPem, keyPem, bundlePem }: MemberFiles, epoch: string): string {
+  return sha256([epoch, leafPem, keyPem, bundlePem].join('\n')).slice(0, 8);
+}
+
+const base64 = (content: string): string => Buffer.from(content, 'utf8').toString('base64');
+
+function caLabels(ca: ObjectRef, role: string): Record<string, string> {
+  return {
+    [LABELS.managedBy]: MANAGED_BY,
+    [LABELS.role]: role,
+    [LABELS.ca]: ca.name,
+    [LABELS.caNamespace]: ca.namespace ?? '',
+  };
+}
+
+/** The metadata that says whose Secret it is and under which decision it was written. */
+export function memberMetadata(ca: ObjectRef, certificate: string, uid: string, deletionPolicy: DeletionPolicy, epoch: number) {
+  return {
+    labels: { ...caLabels(ca, ROLES.member), [LABELS.certificate]: certificate },
+    annotations: {
+      [ANNOTATIONS.epoch]: String(epoch),
+      [ANNOTATIONS.certificateUid]: uid,
+      [ANNOTATIONS.deletionPolicy]: deletionPolicy,
+    },
+  };
+}
+
+/** What becomes of a Secret when the object behind it is deleted; kept on the Secret, because the object is gone by then. */
+export type DeletionPolicy = 'Retain' | 'Delete';
+
+/** The data of a member's Secret, base64 as the API wants it. */
+export function memberData({ secret }: Profile, files: MemberFiles): Record<string, string> {
+  return {
+    [secret.bundle]: base64(files.bundlePem),
+    [secret.certificate]: base64(files.leafPem),
+    [secret.privateKey]: base64(files.keyPem),
+  };
+}
+
+export function bundleData({ secret }: Profile, bundlePem: string): Record<string, string> {
+  return { [secret.bundle]: base64(bundlePem) };
+}
+
+/** One generation: immutable, named after its fingerprint, so that a crash or a lost race never blocks a name. */
+export function generationSecret(ca: ObjectRef, number: number, certificate: Certificate, keyPem: string): KubeObject {
+  return {
+    metadata: {
+      name: generationSecretName(ca.name, number, certificate.fingerprint),
+      namespace: ca.namespace,
+      labels: { ...caLabels(ca, ROLES.generation), [LABELS.generation]: String(number) },
+      annotations: { [ANNOTATIONS.fingerprint]: certificate.fingerprint },
+      finalizers: [FINALIZER],
+    },
+    type: CA_SECRET_TYPE,
+    immutable: true,
+    data: { [SECRET_KEYS.certificate]: base64(certificate.pem), [SECRET_KEYS.privateKey]: base64(keyPem) },
+  };
+}
+
+export function ledgerSecret(ca: ObjectRef, ledger: Ledger, resourceVersion?: string): KubeObject {
+  return {
+    metadata: {
+      name: ledgerSecretName(ca.name),
+      namespace: ca.namespace,
+      labels: caLabels(ca, ROLES.ledger),
+      finalizers: [FINALIZER],
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+    },
+    type: LEDGER_SECRET_TYPE,
+    data: { [LEDGER_KEY]: base64(encodeLedger(ledger)) },
+  };
+}
+
+/** The published bundle; output only, never read back. */
+export function trustConfigMap(ca: ObjectRef, bundlePem: string): KubeObject {
+  return {
+    metadata: { name: trustConfigMapName(ca.name), namespace: ca.namespace, labels: caLabels(ca, ROLES.trust) },
+    data: { [SECRET_KEYS.bundle]: bundlePem },
+  };
+}
+
+export interface KeptTrust extends HasMeta {
+  readonly bundle: string | null;
+}
+
+export function keepTrust(raw: KubeObject): KeptTrust {
+  const bundle = dataOf(raw)[SECRET_KEYS.bundle];
+  return { meta: metaOf(raw), bundle: typeof bundle === 'string' ? bundle : null };
+}
+
+export type { GenerationRecord, Meta };

@@ -1,0 +1,89 @@
+import type { Kind } from '../../api/names.ts';
+import { clip, type Condition, MAX_CONDITION_MESSAGE } from '../../api/fields.ts';
+import { CONDITIONS, type ConditionReason, type ConditionType } from '../../api/vocabulary.ts';
+import type { Client, Resource } from '../../runtime/client.ts';
+import { type ConditionUpdate, setConditions } from '../../runtime/conditions.ts';
+import type { Refusal } from './refusal.ts';
+import type { View } from './view.ts';
+import type { Kept } from './world.ts';
+
+export function condition(
+  type: ConditionType,
+  status: 'True' | 'False' | 'Unknown',
+  reason: ConditionReason,
+  message: string,
+): ConditionUpdate {
+  return { type, status, reason, message: clip(message, MAX_CONDITION_MESSAGE) };
+}
+
+/**
+ * The two conditions by which kstatus and GitOps tools see whether a spec was acted on; never both True.
+ * A refusal stalls: the user must act.
+ */
+export function progress(refusal: Refusal | null, busy: string | null = null): readonly ConditionUpdate[] {
+  if (refusal !== null) {
+    return [
+      condition('Reconciling', 'False', refusal.reason, refusal.message),
+      condition('Stalled', 'True', refusal.reason, refusal.message),
+    ];
+  }
+  return [
+    busy === null
+      ? condition('Reconciling', 'False', 'UpToDate', 'This spec has been acted on.')
+      : condition('Reconciling', 'True', 'Progressing', busy),
+    condition('Stalled', 'False', 'UpToDate', 'Nothing waits for the user.'),
+  ];
+}
+
+const ORDER = Object.keys(CONDITIONS);
+
+/** Conditions after a pass; transition times move only where the status changes. */
+export function nextConditions(
+  before: readonly Condition[] | undefined,
+  updates: readonly ConditionUpdate[],
+  generation: number,
+  now: number,
+): Condition[] {
+  return [...setConditions(before?.map((each) => ({ ...each })), updates, { observedGeneration: generation, now, owned: ORDER })].map(
+    ({ observedGeneration = generation, ...rest }) => ({ ...rest, observedGeneration }),
+  );
+}
+
+/** JSON with sorted keys and without undefined members: two objects that the API server would store alike are the same text. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}
+
+/**
+ * Writes the whole status, in one request, and only when it differs from what is there.
+ * @returns whether it was written
+ */
+export async function writeStatus<K extends Kind>(
+  client: Client,
+  resource: Resource,
+  view: View<Kept<K>>,
+  kept: Kept<K>,
+  status: object,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (canonical(kept.status ?? {}) === canonical(status)) return false;
+  const { name, namespace, uid } = kept.meta;
+  const raw = await client.patch(
+    resource,
+    { name, namespace },
+    {
+      type: 'json',
+      operations: [
+        { op: 'test', path: '/metadata/uid', value: uid },
+        { op: 'add', path: '/status', value: status },
+      ],
+    },
+    { subresource: 'status', signal },
+  );
+  view.remember(raw);
+  return true;
+}

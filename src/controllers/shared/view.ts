@@ -1,0 +1,123 @@
+import { type Client, type KubeObject, keyOf, type Resource } from '../../runtime/client.ts';
+import { type Change, Informer } from '../../runtime/informer.ts';
+import type { Log } from './log.ts';
+
+/** The part of an object's metadata that stores keep. */
+export interface Meta {
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly generation: number;
+  readonly createdAt: string;
+  readonly deleting: boolean;
+  readonly finalizers: readonly string[];
+}
+
+export interface HasMeta {
+  readonly meta: Meta;
+}
+
+/** Reads the metadata that every object from the API server has. */
+export function metaOf({ metadata }: KubeObject): Meta {
+  return {
+    name: metadata.name,
+    namespace: metadata.namespace ?? '',
+    uid: metadata.uid ?? '',
+    resourceVersion: metadata.resourceVersion ?? '0',
+    generation: metadata.generation ?? 0,
+    createdAt: metadata.creationTimestamp ?? '',
+    deleting: metadata.deletionTimestamp !== undefined,
+    finalizers: metadata.finalizers ?? [],
+  };
+}
+
+export interface ViewOptions<T extends HasMeta> {
+  readonly client: Client;
+  readonly resource: Resource;
+  readonly namespaces: readonly string[];
+  readonly labelSelector?: string;
+  readonly keep: (raw: KubeObject) => T;
+  readonly onChange: (change: Seen<T>) => void;
+  readonly log: Log;
+}
+
+/** A change as the watch shows it. `own`: it is the write of ours that was remembered last, so it is no news. */
+export type Seen<T> = Change<T> & { readonly own: boolean };
+
+/**
+ * What is known of one kind in the watched namespaces: informers, overlaid with our own writes until the watch has shown them.
+ * Without the overlay a pass that follows a write sees the state before it and does everything once more.
+ */
+export class View<T extends HasMeta> {
+  readonly #informers: ReadonlyMap<string, Informer<T>>;
+  readonly #own = new Map<string, T>();
+  readonly #keep: (raw: KubeObject) => T;
+
+  constructor({ namespaces, onChange, keep, ...rest }: ViewOptions<T>) {
+    this.#keep = keep;
+    const pass = (change: Change<T>): void => {
+      onChange({ ...change, own: this.#settle(change) });
+    };
+    this.#informers = new Map(
+      namespaces.map((namespace) => [namespace, new Informer<T>({ ...rest, namespace, keep, onChange: pass })]),
+    );
+  }
+
+  start(): void {
+    for (const informer of this.#informers.values()) informer.start();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#informers.values()].map((informer) => informer.stop()));
+  }
+
+  async whenSynced(signal: AbortSignal): Promise<void> {
+    await Promise.all([...this.#informers.values()].map((informer) => informer.whenSynced(signal)));
+  }
+
+  get synced(): boolean {
+    return [...this.#informers.values()].every((informer) => informer.synced);
+  }
+
+  /** Whether absence means something: somebody looks at this namespace and has read it. */
+  watches(namespace: string): boolean {
+    return this.#informers.get(namespace)?.synced === true;
+  }
+
+  get(key: string): T | undefined {
+    return this.#own.get(key) ?? this.#informers.get(key.slice(0, key.indexOf('/')))?.get(key);
+  }
+
+  *list(): Iterable<T> {
+    for (const informer of this.#informers.values()) {
+      for (const item of informer.list()) {
+        if (!this.#own.has(keyOf(item.meta))) yield item;
+      }
+    }
+    yield* this.#own.values();
+  }
+
+  /** Takes over what the API server answered to a write of ours. */
+  remember(raw: KubeObject): T {
+    const kept = this.#keep(raw);
+    const key = keyOf(kept.meta);
+    const seen = this.#informers.get(kept.meta.namespace)?.get(key);
+    if (seen === undefined || seen.meta.uid !== kept.meta.uid || isNewer(kept.meta, seen.meta)) this.#own.set(key, kept);
+    return kept;
+  }
+
+  #settle({ key, before, after }: Change<T>): boolean {
+    const own = this.#own.get(key);
+    if (own === undefined) return false;
+    const gone = after === undefined && (before === undefined || before.meta.uid === own.meta.uid);
+    const caughtUp = after !== undefined && !isNewer(own.meta, after.meta);
+    if (gone || caughtUp) this.#own.delete(key);
+    return after !== undefined && after.meta.resourceVersion === own.meta.resourceVersion;
+  }
+}
+
+/** Resource versions of one resource are comparable as numbers (Kubernetes 1.35 made that a promise; etcd always kept it). */
+function isNewer(a: Meta, b: Meta): boolean {
+  return BigInt(a.resourceVersion) > BigInt(b.resourceVersion);
+}

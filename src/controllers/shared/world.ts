@@ -1,0 +1,318 @@
+/**
+ * Everything the controllers know, in one place: one view per kind, a few indexes, and the rules which change makes which
+ * object be looked at again. Handlers only mark keys; what to do is decided from the whole, never from an event.
+ */
+import {
+  CLUSTER_CERTIFICATE,
+  type Kind,
+  LABELS,
+  ledgerSecretName,
+  type MemberKey,
+  REPLICATION_CA,
+  REPLICATION_PEER,
+  ROLES,
+} from '../../api/names.ts';
+import type { ClusterCertificate, ObjectOf, ReplicationCA, ReplicationPeer } from '../../api/objects.ts';
+import { type Parsed, parseObject } from '../../api/parse.ts';
+import type { Client, KubeObject } from '../../runtime/client.ts';
+import { caKeyOf, secretNameOf } from './effective.ts';
+import type { Log } from './log.ts';
+import {
+  CONFIG_MAPS,
+  isProblem,
+  keepSecret,
+  keepTrust,
+  type KeptSecret,
+  type KeptTrust,
+  type LedgerSecret,
+  type MemberSecret,
+  OURS,
+  SECRETS,
+} from './secrets.ts';
+import { type HasMeta, metaOf, type Seen, View } from './view.ts';
+
+/** An object of ours as it is kept: what the schema makes of it, and the status as it came, to compare with. */
+export interface Kept<K extends Kind> extends HasMeta {
+  readonly parsed: Parsed<K>;
+  readonly status: unknown;
+}
+
+function keepObject<K extends Kind>(kind: K): (raw: KubeObject) => Kept<K> {
+  return (raw) => ({ meta: metaOf(raw), parsed: parseObject(kind, raw), status: raw['status'] });
+}
+
+/** Null when the schema refuses it. */
+export function objectOf<K extends Kind>(kept: Kept<K> | undefined): ObjectOf<K> | null {
+  return kept !== undefined && kept.parsed.ok ? kept.parsed.object : null;
+}
+
+/** Where keys are sent that something happened to. `low`: it was merely there at the start. `after`: milliseconds that it may wait. */
+export interface Mark {
+  (kind: Kind, key: string, options?: { readonly low?: boolean; readonly after?: number }): void;
+}
+
+export interface WorldOptions {
+  readonly client: Client;
+  readonly namespaces: readonly string[];
+  readonly mark: Mark;
+  readonly log: Log;
+}
+
+/** Many joiners become one write of the ledger, many Secrets one look at the whole. */
+const JOIN_WINDOW = 100;
+const SECRET_WINDOW = 500;
+
+export class World {
+  readonly cas: View<Kept<'ReplicationCA'>>;
+  readonly certificates: View<Kept<'ClusterCertificate'>>;
+  readonly peers: View<Kept<'ReplicationPeer'>>;
+  readonly secrets: View<KeptSecret>;
+  readonly trusts: View<KeptTrust>;
+  readonly #mark: Mark;
+  readonly #certificatesByCa = new Index();
+  readonly #certificatesBySecret = new Index();
+  readonly #secretsByCa = new Index();
+  readonly #secretsByCertificate = new Index();
+  readonly #peersByMember = new Index();
+
+  constructor({ client, namespaces, mark, log }: WorldOptions) {
+    this.#mark = mark;
+    const common = { client, namespaces, log };
+    this.cas = new View({ ...common, resource: REPLICATION_CA, keep: keepObject('ReplicationCA'), onChange: (c) => this.#onCa(c) });
+    this.certificates = new View({
+      ...common,
+      resource: CLUSTER_CERTIFICATE,
+      keep: keepObject('ClusterCertificate'),
+      onChange: (c) => this.#onCertificate(c),
+    });
+    this.peers = new View({ ...common, resource: REPLICATION_PEER, keep: keepObject('ReplicationPeer'), onChange: (c) => this.#onPeer(c) });
+    this.secrets = new View({ ...common, resource: SECRETS, labelSelector: OURS, keep: keepSecret, onChange: (c) => this.#onSecret(c) });
+    this.trusts = new View({
+      ...common,
+      resource: CONFIG_MAPS,
+      labelSelector: `${OURS},${LABELS.role}=${ROLES.trust}`,
+      keep: keepTrust,
+      onChange: ({ key }) => this.#mark('ReplicationCA', key.replace(/-trust$/, '')),
+    });
+  }
+
+  get #views() {
+    return [this.secrets, this.trusts, this.cas, this.peers, this.certificates] as const;
+  }
+
+  start(): void {
+    for (const view of this.#views) view.start();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#views.map((view) => view.stop()));
+  }
+
+  get synced(): boolean {
+    return this.#views.every((view) => view.synced);
+  }
+
+  async whenSynced(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.#views.map((view) => view.whenSynced(signal)));
+  }
+
+  /** Keys of the ClusterCertificates that name this CA. */
+  certificatesOf(ca: string): ReadonlySet<string> {
+    return this.#certificatesByCa.get(ca);
+  }
+
+  /** Keys of the ClusterCertificates that ask for this Secret (`namespace/name`). */
+  certificatesWanting(secret: string): ReadonlySet<string> {
+    return this.#certificatesBySecret.get(secret);
+  }
+
+  /** Our Secrets that belong to this CA: members', generations', ledger. */
+  *secretsOf(ca: string): Iterable<KeptSecret> {
+    for (const key of this.#secretsByCa.get(ca)) {
+      const kept = this.secrets.get(key);
+      if (kept !== undefined) yield kept;
+    }
+  }
+
+  /** Secrets that were made for a ClusterCertificate of this key. */
+  *memberSecretsOf(certificate: string): Iterable<MemberSecret> {
+    for (const key of this.#secretsByCertificate.get(certificate)) {
+      const kept = this.secrets.get(key);
+      if (kept?.kind === 'member') yield kept;
+    }
+  }
+
+  /** The peers beside a CA that name this member. */
+  *peersNaming(member: string, namespace: string): Iterable<ReplicationPeer> {
+    for (const key of this.#peersByMember.get(member)) {
+      const peer = objectOf(this.peers.get(key));
+      if (peer !== null && peer.metadata.namespace === namespace) yield peer;
+    }
+  }
+
+  #onCa({ key, before, after, initial, own }: Seen<Kept<'ReplicationCA'>>): void {
+    if (own) return;
+    this.#mark('ReplicationCA', key, { low: initial });
+    if (onlyStatusChanged(before, after)) return;
+    for (const certificate of this.certificatesOf(key)) this.#mark('ClusterCertificate', certificate, { low: initial });
+    this.#markPeersOf(key, initial);
+  }
+
+  #onCertificate({ key, before, after, initial, own }: Seen<Kept<'ClusterCertificate'>>): void {
+    if (own) return;
+    this.#mark('ClusterCertificate', key, { low: initial });
+    if (onlyStatusChanged(before, after)) return;
+    const [old, now] = [objectOf(before), objectOf(after)];
+    this.#certificatesByCa.move(key, old === null ? [] : [caKeyOf(old)], now === null ? [] : [caKeyOf(now)]);
+    this.#certificatesBySecret.move(key, wantedSecrets(old), wantedSecrets(now));
+    for (const ca of new Set([old, now].filter((each) => each !== null).map(caKeyOf))) {
+      this.#mark('ReplicationCA', ca, { low: initial, after: JOIN_WINDOW });
+    }
+    if (initial) return;
+    for (const secret of [...wantedSecrets(old), ...wantedSecrets(now)]) {
+      for (const rival of this.certificatesWanting(secret)) this.#mark('ClusterCertificate', rival);
+    }
+    for (const peer of this.#peersByMember.get(key)) this.#mark('ReplicationPeer', peer);
+  }
+
+  #onPeer({ key, before, after, initial, own }: Seen<Kept<'ReplicationPeer'>>): void {
+    const [old, now] = [objectOf(before), objectOf(after)];
+    const evidenceOnly = onlyStatusChanged(before, after);
+    if (!own) this.#mark('ReplicationPeer', key, { low: initial });
+    if (!evidenceOnly) this.#peersByMember.move(key, memberKeys(old), memberKeys(now));
+    const members = new Set([...memberKeys(old), ...memberKeys(now)]);
+    for (const member of evidenceOnly ? changedEvidence(old, now) : members) this.#mark('ClusterCertificate', member, { low: initial });
+    for (const ca of new Set([...members].map((member) => this.#caOf(member)))) {
+      if (ca !== null) this.#mark('ReplicationCA', ca, { low: initial });
+    }
+  }
+
+  #caOf(member: string): string | null {
+    const certificate = objectOf(this.certificates.get(member));
+    return certificate === null ? null : caKeyOf(certificate);
+  }
+
+  #onSecret({ key, before, after, initial }: Seen<KeptSecret>): void {
+    this.#secretsByCa.move(key, before === undefined ? [] : [before.ca], after === undefined ? [] : [after.ca]);
+    this.#secretsByCertificate.move(key, certificatesBehind(before), certificatesBehind(after));
+    const kept = after ?? before;
+    if (kept === undefined) return;
+    switch (kept.kind) {
+      case 'member':
+        this.#mark('ClusterCertificate', kept.certificate, { low: initial });
+        // A Secret that is gone may have stood in the way of another certificate.
+        if (after === undefined) for (const other of this.certificatesWanting(key)) this.#mark('ClusterCertificate', other);
+        if (initial) break;
+        for (const peer of this.#peersByMember.get(kept.certificate)) this.#mark('ReplicationPeer', peer);
+        this.#mark('ReplicationCA', kept.ca, { after: this.#rotates(kept.ca) ? 0 : SECRET_WINDOW });
+        break;
+      case 'ledger':
+        this.#onLedger(kept.ca, before, after, initial);
+        break;
+      case 'generation':
+        this.#mark('ReplicationCA', kept.ca, { low: initial });
+        if (!initial) for (const certificate of this.certificatesOf(kept.ca)) this.#mark('ClusterCertificate', certificate, { low: true });
+        break;
+      case 'stray':
+        for (const certificate of this.certificatesWanting(key)) this.#mark('ClusterCertificate', certificate, { low: initial });
+        break;
+    }
+  }
+
+  /** Of a thousand members, only those are looked at whose decision changed. */
+  #onLedger(ca: string, before: KeptSecret | undefined, after: KeptSecret | undefined, initial: boolean): void {
+    this.#mark('ReplicationCA', ca, { low: initial });
+    if (initial) return;
+    const [old, now] = [readLedger(before), readLedger(after)];
+    if (JSON.stringify([old?.signer, old?.generations]) !== JSON.stringify([now?.signer, now?.generations])) {
+      for (const certificate of this.certificatesOf(ca)) this.#mark('ClusterCertificate', certificate, { low: true });
+    }
+    for (const [member, entry] of now?.roster ?? []) {
+      const known = old?.roster.get(member);
+      if (known === undefined || known.since !== entry.since || known.uid !== entry.uid || known.leaf !== entry.leaf) {
+        this.#mark('ClusterCertificate', member);
+      }
+    }
+    if (old?.rotation !== null || now?.rotation !== null) this.#markPeersOf(ca, false);
+  }
+
+  #markPeersOf(ca: string, low: boolean): void {
+    const peers = new Set<string>();
+    for (const member of this.certificatesOf(ca)) for (const peer of this.#peersByMember.get(member)) peers.add(peer);
+    for (const peer of peers) this.#mark('ReplicationPeer', peer, { low });
+  }
+
+  #rotates(ca: string): boolean {
+    const [namespace, name = ''] = ca.split('/');
+    return readLedger(this.secrets.get(`${namespace}/${ledgerSecretName(name)}`))?.rotation != null;
+  }
+}
+
+function certificatesBehind(kept: KeptSecret | undefined): readonly string[] {
+  return kept?.kind === 'member' ? [kept.certificate] : [];
+}
+
+function readLedger(kept: KeptSecret | undefined) {
+  return kept?.kind === 'ledger' && !isProblem(kept.ledger) ? kept.ledger : null;
+}
+
+function onlyStatusChanged<K extends Kind>(before: Kept<K> | undefined, after: Kept<K> | undefined): boolean {
+  return (
+    before !== undefined &&
+    after !== undefined &&
+    before.meta.uid === after.meta.uid &&
+    before.meta.generation === after.meta.generation &&
+    before.meta.deleting === after.meta.deleting &&
+    before.meta.finalizers.length === after.meta.finalizers.length
+  );
+}
+
+function wantedSecrets(certificate: ClusterCertificate | null): readonly string[] {
+  return certificate === null ? [] : [`${certificate.metadata.namespace}/${secretNameOf(certificate)}`];
+}
+
+/** The ClusterCertificate behind a member of a peer. */
+export function memberKeyOf(peer: ReplicationPeer, member: ReplicationPeer['spec']['members'][number]): MemberKey {
+  const { name = member.name, namespace = peer.metadata.namespace } = member.certificateRef ?? {};
+  return `${namespace}/${name}`;
+}
+
+function memberKeys(peer: ReplicationPeer | null): readonly MemberKey[] {
+  return peer === null ? [] : peer.spec.members.map((member) => memberKeyOf(peer, member));
+}
+
+/** Members of which something else is seen than before: `Delivered` of their certificates follows. */
+function changedEvidence(before: ReplicationPeer | null, after: ReplicationPeer | null): ReadonlySet<MemberKey> {
+  const told = (peer: ReplicationPeer | null) =>
+    new Map(peer?.status?.members?.map((seen) => [seen.certificate, JSON.stringify([seen.presents, seen.revision, seen.reason, seen.message])]));
+  const [old, now] = [told(before), told(after)];
+  const changed = new Set<MemberKey>();
+  for (const member of [...memberKeys(before), ...memberKeys(after)]) if (old.get(member) !== now.get(member)) changed.add(member);
+  return changed;
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** Objects by a value that they carry. */
+class Index {
+  readonly #keys = new Map<string, Set<string>>();
+
+  get(value: string): ReadonlySet<string> {
+    return this.#keys.get(value) ?? NONE;
+  }
+
+  move(key: string, from: readonly string[], to: readonly string[]): void {
+    for (const value of from) {
+      const keys = this.#keys.get(value);
+      keys?.delete(key);
+      if (keys?.size === 0) this.#keys.delete(value);
+    }
+    for (const value of to) {
+      const keys = this.#keys.get(value);
+      if (keys === undefined) this.#keys.set(value, new Set([key]));
+      else keys.add(key);
+    }
+  }
+}
+
+export type { LedgerSecret, ReplicationCA };
