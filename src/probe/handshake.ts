@@ -256,12 +256,12 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<On
  */
 function readChain(socket: tls.TLSSocket): readonly string[] {
   const chain: string[] = [];
-  let certificate: tls.DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
+  // Node's types promise more than there is before a certificate came, and at the end of a chain.
+  let certificate: Partial<tls.DetailedPeerCertificate> | undefined = socket.getPeerCertificate(true);
   while (certificate?.raw !== undefined && chain.length < MAX_CHAIN) {
     chain.push(toPem(certificate.raw));
-    const issuer: tls.DetailedPeerCertificate | undefined = certificate.issuerCertificate;
-    if (issuer === undefined || issuer === certificate) break;
-    certificate = issuer;
+    const issuer: Partial<tls.DetailedPeerCertificate> | undefined = certificate.issuerCertificate;
+    certificate = issuer === certificate ? undefined : issuer;
   }
   return chain;
 }

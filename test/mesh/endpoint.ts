@@ -47,7 +47,7 @@ export interface Report {
   };
 }
 
-const CANARY = 'replicert-canary';
+const CANARY = 'CN=replicert-canary';
 const ANSWER_WITHIN_MS = 10_000;
 const BLOCK_EVERY_MS = 25;
 const RECONNECT_MS = 100;
@@ -90,7 +90,7 @@ class Listener {
 
   #serve(socket: tls.TLSSocket): void {
     socket.on('error', () => {});
-    if (socket.getPeerCertificate().subject?.CN === CANARY) {
+    if (socket.getPeerX509Certificate()?.subject === CANARY) {
       this.canaries += 1;
       socket.resume();
       return;

@@ -34,10 +34,10 @@ test('the same content is not written again', async () => {
 
 test('a reader sees one version or none, while versions change under it', async () => {
   await syncSecretToDir(secret('0'), dir);
-  let done = false;
+  const writing = new AbortController();
   const seen = new Set<string>();
   const reading = (async () => {
-    while (!done) {
+    while (!writing.signal.aborted) {
       const snapshot = await readSnapshot(dir);
       if (snapshot === null) continue;
       expect([snapshot.certificate, snapshot.key]).toEqual([snapshot.bundle, snapshot.bundle]);
@@ -45,7 +45,7 @@ test('a reader sees one version or none, while versions change under it', async 
     }
   })();
   for (let version = 1; version <= 60; version += 1) await syncSecretToDir(secret(String(version)), dir);
-  done = true;
+  writing.abort();
   await reading;
   expect(seen.size).toBeGreaterThan(5);
 });

@@ -77,24 +77,15 @@ export async function readSnapshot(dir: string): Promise<Snapshot | null> {
 export async function followSnapshots(dir: string, onSnapshot: (snapshot: Snapshot) => void): Promise<() => void> {
   await mkdir(dir, { recursive: true });
   let version = '';
-  let busy = false;
-  let again = false;
   const look = async (): Promise<void> => {
-    if (busy) {
-      again = true;
-      return;
-    }
-    busy = true;
-    do {
-      again = false;
-      const snapshot = await readSnapshot(dir);
-      if (snapshot === null || snapshot.version === version) continue;
-      version = snapshot.version;
-      onSnapshot(snapshot);
-    } while (again);
-    busy = false;
+    const snapshot = await readSnapshot(dir);
+    if (snapshot === null || snapshot.version === version) return;
+    version = snapshot.version;
+    onSnapshot(snapshot);
   };
-  const watcher: FSWatcher = watch(dir, () => void look());
-  await look();
+  // One look after another; each event is followed by a look that began after it.
+  let looks = Promise.resolve();
+  const watcher: FSWatcher = watch(dir, () => void (looks = looks.then(look)));
+  await (looks = looks.then(look));
   return () => watcher.close();
 }

@@ -13,12 +13,14 @@ beforeAll(async () => {
 
 const PORT = 49002;
 
+type Reached = Extract<EndpointObservation, { kind: 'reached' }>;
+
 function reached(
   address: string,
   answers: Record<number, Answer>,
   shown = leaf,
   also: readonly Identity[] = [],
-): EndpointObservation {
+): Reached {
   const trusts = Object.entries(answers).map(
     ([generation, answer]) => [Number(generation), { answer, detail: 'why' }] as const,
   );
@@ -144,7 +146,7 @@ describe('the leaf presented', () => {
   });
 
   test('something that is no certificate', () => {
-    const broken: EndpointObservation = { ...reached('10.0.0.1', {}), ...{ presented: ['garbage'] } };
+    const broken: EndpointObservation = { ...reached('10.0.0.1', {}), presented: ['garbage'] };
     expect(combine([one(broken)], []).presents).toBeNull();
   });
 });
@@ -185,11 +187,10 @@ describe('reasons and messages', () => {
   });
 
   test('a server that takes anybody', () => {
-    const open: EndpointObservation = { ...reached('10.0.0.1', { 1: 'unknown' }), ...{ enforced: false } };
-    expect(combine([one(open)])).toMatchObject({
-      reason: 'NotEnforced',
-      message: expect.stringContaining('10.0.0.1:49002'),
-    });
+    const open: EndpointObservation = { ...reached('10.0.0.1', { 1: 'unknown' }), enforced: false };
+    const { reason, message } = combine([one(open)]);
+    expect(reason).toBe('NotEnforced');
+    expect(message).toContain('10.0.0.1:49002');
   });
 
   test('an unclear answer gives its detail', () => {
@@ -208,9 +209,8 @@ describe('reasons and messages', () => {
   test('no endpoint, none probed, only a balancer', () => {
     expect(combine([]).reason).toBe('NoEndpoints');
     expect(combine([one()]).reason).toBe('NotProbed');
-    expect(combine([many(reached('10.0.0.9', { 1: 'yes' }))])).toMatchObject({
-      reason: 'SampledOnly',
-      message: expect.stringContaining('lb.test:49002'),
-    });
+    const { reason, message } = combine([many(reached('10.0.0.9', { 1: 'yes' }))]);
+    expect(reason).toBe('SampledOnly');
+    expect(message).toContain('lb.test:49002');
   });
 });

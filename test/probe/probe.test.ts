@@ -125,10 +125,8 @@ test('a server that hangs up on everybody after the handshake has no verdict', a
   await using server = await nodeServer(trusting(old), options, {}, (s) => setImmediate(() => s.destroy()));
   const [seen] = await probe(server.port);
   if (seen?.kind !== 'reached') throw new Error('not reached');
-  expect(seen.trusts.get(1)).toMatchObject({
-    answer: 'unknown',
-    detail: expect.stringContaining('closes every connection'),
-  });
+  expect(seen.trusts.get(1)?.answer).toBe('unknown');
+  expect(seen.trusts.get(1)?.detail).toContain('closes every connection');
   expect(seen.enforced).toBeNull();
 });
 
@@ -153,7 +151,8 @@ test('different answers in two rounds are no answer', async () => {
   });
   const [seen] = await probe(relay.port, { candidates: new Map([...canaries.candidates].slice(1)) });
   if (seen?.kind !== 'reached') throw new Error('not reached');
-  expect(seen.trusts.get(2)).toMatchObject({ answer: 'unknown', detail: expect.stringContaining('answers differ') });
+  expect(seen.trusts.get(2)?.answer).toBe('unknown');
+  expect(seen.trusts.get(2)?.detail).toContain('answers differ');
 });
 
 test('a leaf that changes within a probe is told', async () => {
@@ -165,8 +164,8 @@ test('a leaf that changes within a probe is told', async () => {
     if (connections === 2) server.reload({ ...trusting(old), identity: other });
   });
   const [seen] = await probe(relay.port);
-  expect(seen).toMatchObject({ kind: 'reached', alsoPresented: [member.leaf.pem] });
-  if (seen?.kind === 'reached') expect(seen.presented[0]).toBe(other.leaf.pem);
+  if (seen?.kind !== 'reached') throw new Error('not reached');
+  expect([seen.presented[0], ...seen.alsoPresented]).toEqual([other.leaf.pem, member.leaf.pem]);
 });
 
 test.each(['TLSv1.2', 'TLSv1.3'] as const)('a line with 250 ms each way, %s', async (version) => {

@@ -36,7 +36,7 @@ describe.each(Object.entries(TABLE))('control %s', (control, row) => {
       const round = judge(outcomes[control as Name], outcomes[candidate as Name]);
       const sign: Record<Answer, string> = { yes: 'y', no: 'n', unknown: '?' };
       const seen = round.answer === 'unknown' ? '?' : `${sign[round.answer]}${roundsNeeded(round)}`;
-      expect(seen, round.detail).toBe(cell);
+      expect(seen).toBe(cell);
       expect(round.detail).not.toBe('');
     },
   );
@@ -45,7 +45,7 @@ describe.each(Object.entries(TABLE))('control %s', (control, row) => {
 test('only a certificate accepted on proof shows that none is demanded', () => {
   expect(judge(outcomes.ticket, outcomes.ticket)).toMatchObject({
     enforced: false,
-    detail: expect.stringContaining('client certificates are not enforced'),
+    detail: "client certificates are not enforced: a certificate of nobody's CA was accepted as well",
   });
   expect(judge(outcomes.open, outcomes.open).enforced).toBeNull();
   expect(judge(outcomes.unknownCa, outcomes.finished).enforced).toBe(true);
