@@ -13,7 +13,7 @@ import {
   keySizeRule,
   mapBy,
   mapOf,
-  namespaceName,
+  label,
   objectName,
   observedGeneration,
   PROFILES,
@@ -31,11 +31,11 @@ import {
 import { CLUSTER_CERTIFICATE, GROUP, LABELS, MAX_CA_NAME, MAX_GENERATION, MAX_NAME } from './names.ts';
 
 /** The encodings in which a target system may want its private key. */
-export const KEY_ENCODINGS = ['PKCS8', 'PKCS1', 'SEC1'] as const;
+const KEY_ENCODINGS = ['PKCS8', 'PKCS1', 'SEC1'] as const;
 
 const caRef = z.object({
   name: objectName(MAX_CA_NAME).describe('Name of the ReplicationCA. Required. Example: vast'),
-  namespace: namespaceName()
+  namespace: label()
     .optional()
     .describe(
       'Its namespace; the CA must list the namespace of this certificate in allowedNamespaces. ' +
@@ -192,9 +192,6 @@ const status = z.object({
     .optional()
     .describe('Day on which the first leaf expires, for display. Default: none yet. Example: 2029-10-04'),
 });
-
-/** Name of the one leaf of profiles that need one only, in status.certificates: its keys are tls.crt and tls.key. */
-export const DEFAULT_LEAF = 'tls';
 
 export type ClusterCertificateSpec = DeepReadonly<z.infer<typeof spec>>;
 export type ClusterCertificateStatus = DeepReadonly<z.infer<typeof status>>;

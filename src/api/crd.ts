@@ -23,7 +23,7 @@ export interface Structural {
 }
 
 /** A schema says something that a CRD cannot, or leaves out what a CRD needs. */
-export class SchemaError extends Error {
+class SchemaError extends Error {
   override readonly name = 'SchemaError';
   constructor(path: string, what: string) {
     super(`${path}: ${what}`);

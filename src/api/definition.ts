@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { Kind, KindResource } from './names.ts';
 
 /** A column of `kubectl get`; priority 1 shows with `-o wide` only. */
-export interface Column {
+interface Column {
   readonly name: string;
   readonly type: 'string' | 'date';
   readonly jsonPath: string;

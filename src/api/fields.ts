@@ -49,7 +49,7 @@ export function withRules<S extends z.ZodType>(schema: S, ...rules: readonly Rul
 }
 
 /** A CEL call that matches `target` against a pattern. Patterns are RE2 and hold no single quote. */
-export const celMatches = (target: string, pattern: RegExp): string => `${target}.matches(r'${pattern.source}')`;
+const celMatches = (target: string, pattern: RegExp): string => `${target}.matches(r'${pattern.source}')`;
 
 /** Code points: what the API server counts as characters. */
 const characters = (value: string): string[] => Array.from(value);
@@ -163,8 +163,6 @@ const SUBDOMAIN_SHAPE = {
 
 /** A DNS label (RFC 1123). */
 export const label = (): z.ZodString => text(63, LABEL_SHAPE);
-/** A name of a namespace. */
-export const namespaceName = label;
 /** A name of an object (RFC 1123 subdomain). */
 export const objectName = (most = 253): z.ZodString => text(most, SUBDOMAIN_SHAPE);
 
@@ -185,7 +183,7 @@ export const printable = (most: number): z.ZodString =>
   });
 
 /** ISO 3166 country code. */
-export const country = (): z.ZodString =>
+const country = (): z.ZodString =>
   text(2, { pattern: /^[A-Z]{2}$/, says: 'must be a country code of two capital letters, such as DE' });
 
 const HOST_PATTERN = new RegExp(`^${LABEL}(\\.${LABEL})*$`);
@@ -246,7 +244,6 @@ export const uri = (): z.ZodString =>
 
 /** The target systems for which there is a profile. */
 export const PROFILES = ['generic'] as const;
-export type ProfileName = (typeof PROFILES)[number];
 
 /** What becomes of the Secrets when the object is deleted. */
 export const DELETION_POLICIES = ['Retain', 'Delete'] as const;
@@ -268,7 +265,7 @@ export const subject = () =>
       .describe('Countries (C), codes of two capital letters, at most 8. Default: none. Example: [DE]'),
   });
 
-export const KEY_ALGORITHMS = ['RSA', 'ECDSA', 'Ed25519'] as const;
+const KEY_ALGORITHMS = ['RSA', 'ECDSA', 'Ed25519'] as const;
 const KEY_SIZES = [256, 384, 2048, 3072, 4096] as const;
 
 /** Fields of a private key that CA and leaf share. */

@@ -21,7 +21,7 @@ export interface GenerationRecord {
   readonly passphraseRef: { readonly name: string; readonly key: string } | null;
 }
 
-export type Grant = 'Open' | 'Proven';
+type Grant = 'Open' | 'Proven';
 
 /** One member. Replaced as a whole, never changed in place. */
 export interface RosterEntry {
@@ -51,7 +51,7 @@ export interface Rotation {
   readonly provenEpoch: number;
 }
 
-export interface HistoryEntry {
+interface HistoryEntry {
   readonly generation: number;
   readonly startedAt: string;
   readonly completedAt: string;

@@ -25,7 +25,7 @@ export interface Metadata {
   readonly deletionTimestamp: string | null;
 }
 
-export interface ApiObject<K extends Kind, Spec, Status> {
+interface ApiObject<K extends Kind, Spec, Status> {
   readonly kind: K;
   readonly metadata: Metadata;
   readonly spec: Spec;

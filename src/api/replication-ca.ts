@@ -32,6 +32,8 @@ import { MAX_CA_NAME, MAX_GENERATION, REPLICATION_CA } from './names.ts';
 const MAX_MEMBERS = 1_000;
 /** Most generations that a status lists: the bundle holds two, what is older is being removed. */
 const MAX_GENERATIONS = 16;
+/** A name of a common name, eight organizations and eight units, every character of it escaped. */
+const MAX_SUBJECT = 16_384;
 
 const generationNumber = () => whole(1, MAX_GENERATION);
 
@@ -150,7 +152,7 @@ const spec = withRules(
 );
 
 /** Phases, for display. Decisions are read from the ledger, never from here. */
-export const PHASES = [
+const PHASES = [
   'Pending',
   'Stable',
   'Appending',
@@ -160,10 +162,10 @@ export const PHASES = [
   'Stalled',
   'Terminating',
 ] as const;
-export const DIRECTIONS = ['Forward', 'Backward'] as const;
-export const STAGES = ['Append', 'Roll', 'Drop'] as const;
+const DIRECTIONS = ['Forward', 'Backward'] as const;
+const STAGES = ['Append', 'Roll', 'Drop'] as const;
 /** What a generation is to the mesh at the moment. */
-export const GENERATION_ROLES = ['Next', 'Signer', 'Old'] as const;
+const GENERATION_ROLES = ['Next', 'Signer', 'Old'] as const;
 /** Most members that a status lists one by one. */
 export const MAX_LISTED = 20;
 
@@ -199,7 +201,7 @@ const status = z.object({
     z.object({
       number: generationNumber().describe('Number of the generation. Example: 2'),
       role: z.enum(GENERATION_ROLES).describe('What it is now: Next, Signer or Old. Example: Signer'),
-      subject: text(1_024).describe('Subject of the certificate. Example: CN=Replication-Root-CA G2'),
+      subject: text(MAX_SUBJECT).describe('Subject of the certificate. Example: CN=Replication-Root-CA G2'),
       fingerprint: sha256().describe('SHA-256 of the certificate (DER), lower-case hex.'),
       notBefore: instant().describe('Valid from, RFC 3339. Example: 2026-10-05T00:00:00Z'),
       notAfter: instant().describe('Valid until, RFC 3339. Example: 2036-10-02T00:00:00Z'),

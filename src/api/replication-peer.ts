@@ -12,7 +12,6 @@ import {
   MAX_MESSAGE,
   mapBy,
   memberName,
-  namespaceName,
   objectName,
   observedGeneration,
   reason,
@@ -23,10 +22,10 @@ import {
 } from './fields.ts';
 import { MAX_GENERATION, MAX_NAME, REPLICATION_PEER } from './names.ts';
 
-export const TOPOLOGIES = ['Mesh', 'Star'] as const;
-export const INSTANCES = ['One', 'Many'] as const;
+const TOPOLOGIES = ['Mesh', 'Star'] as const;
+const INSTANCES = ['One', 'Many'] as const;
 /** Most members of one peer object. */
-export const MAX_PEER_MEMBERS = 64;
+const MAX_PEER_MEMBERS = 64;
 /** Most edges that a status lists one by one. */
 const MAX_LISTED_EDGES = 20;
 /** Most generations that one member's evidence speaks of. */
@@ -51,7 +50,7 @@ const member = z.object({
   certificateRef: z
     .object({
       name: objectName(MAX_NAME).describe('Name of the ClusterCertificate. Required. Example: vast1'),
-      namespace: namespaceName().optional().describe("Its namespace. Default: this peer's own. Example: storage-a"),
+      namespace: label().optional().describe("Its namespace. Default: this peer's own. Example: storage-a"),
     })
     .optional()
     .describe(
@@ -183,8 +182,6 @@ const status = z.object({
 
 export type ReplicationPeerSpec = DeepReadonly<z.infer<typeof spec>>;
 export type ReplicationPeerStatus = DeepReadonly<z.infer<typeof status>>;
-export type PeerMember = ReplicationPeerSpec['members'][number];
-export type MemberEvidence = DeepReadonly<z.infer<typeof evidence>>;
 
 export const replicationPeerDefinition: Definition<'ReplicationPeer', ReplicationPeerSpec, ReplicationPeerStatus> = {
   resource: REPLICATION_PEER,

@@ -16,7 +16,7 @@ export const CONDITIONS = {
 export type ConditionType = keyof typeof CONDITIONS;
 
 /** Why a condition has its status. */
-export const CONDITION_REASONS = {
+const CONDITION_REASONS = {
   // Ready
   Serving: 'Ready: bundle and leaves are served.',
   Issued: 'Ready: the Secret holds a valid leaf and the current bundle.',
@@ -38,7 +38,6 @@ export const CONDITION_REASONS = {
   GenerationSecretInvalid: 'The Secret of a generation does not hold what the ledger says.',
   PassphraseUnavailable: 'The passphrase Secret is missing, empty, or does not open the CA key.',
   BundleUnsafe: 'The coming bundle would break a verifier: same key, same subject or same key id twice.',
-  BundleNotHonoured: 'A member was seen not to trust both CAs of the bundle.',
   TrustConflict: 'The ConfigMap in which the bundle is published is not ours.',
   CANotFound: 'caRef names no ReplicationCA.',
   CANotReady: 'The ReplicationCA has no signer yet.',
@@ -65,35 +64,8 @@ export const CONDITION_REASONS = {
 } as const;
 export type ConditionReason = keyof typeof CONDITION_REASONS;
 
-/** Why a member is waited for (status.rotation.waitingFor, blockedBy) or why its evidence is what it is. */
-export const MEMBER_REASONS = {
-  NeverObserved: 'No probe has reached the member yet.',
-  NoPeer: 'No ReplicationPeer beside the CA names this member.',
-  NameNotResolved: 'The host name of an endpoint does not resolve.',
-  ConnectionRefused: 'Nothing listens at an endpoint.',
-  Unreachable: 'An endpoint does not answer.',
-  HandshakeFailed: 'An endpoint answers, but not with TLS as expected.',
-  NotEnforced: 'An endpoint accepts any client certificate: its trust cannot be seen.',
-  ManyInstances: 'Several nodes stand behind one address: a sample is no proof.',
-  Stale: 'The evidence is older than it may be.',
-  Outdated: 'The evidence is from before the last write of the Secret or the last grant.',
-  Contradictory: 'Probes of one member disagree.',
-  NotTrusted: 'The member does not trust the next CA yet.',
-  NotPresented: 'The member does not present a leaf of the signer yet.',
-  StillTrusted: 'The member still trusts the CA that is to be dropped.',
-  Regressed: 'The member went back to what it had before.',
-  EdgeNotVerified: 'An edge of the member has not been seen to work.',
-  WaitingForGrant: 'Its turn comes when the members before it are proven.',
-  WaitingForSecret: 'Its Secret is about to be written.',
-  NotWatched: 'The operator does not watch the namespace of the member.',
-  FromTheFuture: 'The evidence claims an instant that has not come yet.',
-  Deleted: 'The ClusterCertificate was deleted during a rotation: list it in spec.rotation.departed if it is gone.',
-  Verified: 'Everything that is asked of the member was seen.',
-} as const;
-export type MemberReason = keyof typeof MEMBER_REASONS;
-
 /** Reasons of events. */
-export const EVENT_REASONS = {
+const EVENT_REASONS = {
   GenerationMinted: 'A CA key and certificate were made.',
   GenerationRemoved: 'The Secret of a dropped generation was deleted.',
   RotationStarted: 'A rotation to another generation began.',
