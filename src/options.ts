@@ -47,7 +47,10 @@ export class OptionError extends Error {
  * @returns null when help was asked for
  * @throws OptionError
  */
-export function readOptions(args: readonly string[], environment: Readonly<Record<string, string | undefined>>): Options | null {
+export function readOptions(
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): Options | null {
   const text = { type: 'string' } as const;
   let values: Partial<Record<string, string | boolean>>;
   try {
@@ -73,13 +76,22 @@ export function readOptions(args: readonly string[], environment: Readonly<Recor
     const value = values[name] ?? environment[`REPLICERT_${name.toUpperCase().replaceAll('-', '_')}`];
     return typeof value === 'string' && value !== '' ? value : undefined;
   };
-  const namespaces = [...new Set((given('namespaces') ?? '').split(',').map((name) => name.trim()).filter((name) => name !== ''))];
+  const namespaces = [
+    ...new Set(
+      (given('namespaces') ?? '')
+        .split(',')
+        .map((name) => name.trim())
+        .filter((name) => name !== ''),
+    ),
+  ];
   const wrong = namespaces.find((name) => !/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name));
   if (wrong !== undefined) throw new OptionError(`--namespaces: ${JSON.stringify(wrong)} is no name of a namespace`);
   const [first] = namespaces;
-  if (first === undefined) throw new OptionError('--namespaces is required: the namespaces to watch, separated by commas');
+  if (first === undefined)
+    throw new OptionError('--namespaces is required: the namespaces to watch, separated by commas');
   const logLevel = given('log-level') ?? 'info';
-  if (!LOG_LEVELS.includes(logLevel)) throw new OptionError(`--log-level must be one of ${LOG_LEVELS.join(', ')}, not ${JSON.stringify(logLevel)}`);
+  if (!LOG_LEVELS.includes(logLevel))
+    throw new OptionError(`--log-level must be one of ${LOG_LEVELS.join(', ')}, not ${JSON.stringify(logLevel)}`);
   return {
     kubeconfig: given('kubeconfig'),
     namespaces,

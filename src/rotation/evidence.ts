@@ -80,7 +80,10 @@ export function ask(
 function missingSecret(facts: Facts, member: MemberKey): Finding {
   const namespace = member.slice(0, member.indexOf('/'));
   if (!facts.watched(namespace)) {
-    return unknown('NotWatched', `Namespace ${namespace} of ${member} is not watched by the operator. Add it to --namespaces.`);
+    return unknown(
+      'NotWatched',
+      `Namespace ${namespace} of ${member} is not watched by the operator. Add it to --namespaces.`,
+    );
   }
   if (!facts.certificates.has(member)) {
     return unknown(
@@ -88,21 +91,37 @@ function missingSecret(facts: Facts, member: MemberKey): Finding {
       `ClusterCertificate ${member} was deleted during the rotation. Restore it, or name it in spec.rotation.departed if the member is really gone.`,
     );
   }
-  return unknown('WaitingForSecret', `The Secret of ${member} does not exist yet; see the conditions of the ClusterCertificate.`);
+  return unknown(
+    'WaitingForSecret',
+    `The Secret of ${member} does not exist yet; see the conditions of the ClusterCertificate.`,
+  );
 }
 
-function hear(witness: Witness, secret: SecretFact, questions: readonly Question[], sinceEpoch: number, now: number): Finding {
+function hear(
+  witness: Witness,
+  secret: SecretFact,
+  questions: readonly Question[],
+  sinceEpoch: number,
+  now: number,
+): Finding {
   const { evidence, member, peer } = witness;
   if (evidence === null) return unknown('NeverObserved', `ReplicationPeer ${peer} has not probed ${member} yet.`);
   if (evidence.observedAt > now + CLOCK_TOLERANCE) {
-    return unknown('FromTheFuture', `ReplicationPeer ${peer} claims to have seen ${member} in the future. Check the clocks.`);
+    return unknown(
+      'FromTheFuture',
+      `ReplicationPeer ${peer} claims to have seen ${member} in the future. Check the clocks.`,
+    );
   }
   if (now - evidence.observedAt > witness.freshFor) {
-    return unknown('Stale', `ReplicationPeer ${peer} last saw ${member} too long ago. ${evidence.message}`.trim());
+    const reason = evidence.reason === '' ? 'Stale' : evidence.reason;
+    return unknown(reason, `ReplicationPeer ${peer} last saw ${member} too long ago. ${evidence.message}`.trim());
   }
   if (evidence.revision !== secret.revision || evidence.epoch < sinceEpoch) {
     const why = evidence.message === '' ? '' : ` ${evidence.message}`;
-    return unknown(evidence.reason === '' ? 'Outdated' : evidence.reason, `${member} was not seen since the last change.${why}`);
+    return unknown(
+      evidence.reason === '' ? 'Outdated' : evidence.reason,
+      `${member} was not seen since the last change.${why}`,
+    );
   }
   let first: Finding = OK;
   for (const question of questions) {
@@ -123,17 +142,23 @@ function answer(question: Question, { member, roles }: Witness, evidence: Eviden
   switch (question.kind) {
     case 'trusts': {
       if (refuses.includes(g)) {
-        return contrary('NotTrusted', `${member} was seen to refuse generation ${g}: it has not loaded the bundle of its Secret.`);
+        return contrary(
+          'NotTrusted',
+          `${member} was seen to refuse generation ${g}: it has not loaded the bundle of its Secret.`,
+        );
       }
-      if (roles.listens && !trusts.listening.includes(g)) return silent(evidence, `whether ${member} trusts generation ${g}`);
-      if (roles.dials && !trusts.dialling.includes(g)) return silent(evidence, `whether ${member} trusts generation ${g} when it dials`);
+      if (roles.listens && !trusts.listening.includes(g))
+        return silent(evidence, `whether ${member} trusts generation ${g}`);
+      if (roles.dials && !trusts.dialling.includes(g))
+        return silent(evidence, `whether ${member} trusts generation ${g} when it dials`);
       return OK;
     }
     case 'presents': {
       const shown = evidence.presents;
       if (shown === null) return silent(evidence, `which leaf ${member} presents`);
       if (shown.fingerprint === secret.leafFingerprint && shown.generation === g) return OK;
-      const what = shown.generation === null ? 'a certificate of a foreign issuer' : `a leaf of generation ${shown.generation}`;
+      const what =
+        shown.generation === null ? 'a certificate of a foreign issuer' : `a leaf of generation ${shown.generation}`;
       return contrary(
         'NotPresented',
         `${member} presents ${what} (${shown.fingerprint.slice(0, 8)}), not the leaf of its Secret (${secret.leafFingerprint.slice(0, 8)}): it has not reloaded.`,
@@ -142,7 +167,10 @@ function answer(question: Question, { member, roles }: Witness, evidence: Eviden
     case 'refuses': {
       if (refuses.includes(g)) return OK;
       if (trusts.listening.includes(g) || trusts.dialling.includes(g)) {
-        return contrary('StillTrusted', `${member} still accepts generation ${g}: it has not loaded the bundle of its Secret.`);
+        return contrary(
+          'StillTrusted',
+          `${member} still accepts generation ${g}: it has not loaded the bundle of its Secret.`,
+        );
       }
       return silent(evidence, `whether ${member} refuses generation ${g}`);
     }
@@ -150,5 +178,8 @@ function answer(question: Question, { member, roles }: Witness, evidence: Eviden
 }
 
 function silent(evidence: Evidence, what: string): Finding {
-  return unknown(evidence.reason === '' ? 'Unknown' : evidence.reason, evidence.message === '' ? `It is unknown ${what}.` : evidence.message);
+  return unknown(
+    evidence.reason === '' ? 'Unknown' : evidence.reason,
+    evidence.message === '' ? `It is unknown ${what}.` : evidence.message,
+  );
 }

@@ -34,7 +34,12 @@ function findProof(facts: Facts, rotation: Rotation, member: MemberKey, entry: R
   }
   const { secret } = certificate;
   if (secret !== null && !written(secret, entry)) {
-    return { ok: false, contrary: false, reason: 'WaitingForSecret', message: `The Secret of ${member} is about to be written.` };
+    return {
+      ok: false,
+      contrary: false,
+      reason: 'WaitingForSecret',
+      message: `The Secret of ${member} is about to be written.`,
+    };
   }
   const since = entry.grant === 'Open' ? entry.since : rotation.provenEpoch;
   return ask(facts, member, secret, proofOf(rotation), since, now);
@@ -43,24 +48,36 @@ function findProof(facts: Facts, rotation: Rotation, member: MemberKey, entry: R
 /** Whether a Secret was written under the grant that its roster entry carries, with that content (design rule 3). */
 function written(secret: SecretFact, entry: RosterEntry): boolean {
   return (
-    secret.epoch >= entry.since && secret.leaf === entry.leaf && secret.bundle !== null && sameBundle(secret.bundle, entry.bundle)
+    secret.epoch >= entry.since &&
+    secret.leaf === entry.leaf &&
+    secret.bundle !== null &&
+    sameBundle(secret.bundle, entry.bundle)
   );
 }
 
 /** Marks the open grants whose proof was found. */
 export function proveGrants(rotating: Rotating, findings: Findings, epoch: number, story: Story): Rotating {
-  const proven = [...rotating.roster].filter(([member, entry]) => entry.grant === 'Open' && findings.get(member)?.ok === true);
+  const proven = [...rotating.roster].filter(
+    ([member, entry]) => entry.grant === 'Open' && findings.get(member)?.ok === true,
+  );
   if (proven.length === 0) return rotating;
   const roster = new Map(rotating.roster);
   for (const [member, entry] of proven) roster.set(member, { ...entry, grant: 'Proven' });
-  const { stage, to } = rotating.rotation;
-  const seen = { Append: `trusts generation ${to}`, Roll: `presents its leaf of generation ${to}`, Drop: 'refuses the old generation' }[stage];
-  story.tell('Normal', 'GrantProven', `${names(proven.map(([member]) => member))}: seen that it ${seen}`);
+  const { stage, from, to } = rotating.rotation;
+  const seen = {
+    Append: `to trust generation ${to}`,
+    Roll: `to present its leaf of generation ${to}`,
+    Drop: `to refuse generation ${from}`,
+  }[stage];
+  story.tell('Normal', 'GrantProven', `${stage}: ${names(proven.map(([member]) => member))} was seen ${seen}`);
   return { ...rotating, roster, rotation: { ...rotating.rotation, provenEpoch: epoch } };
 }
 
 /** Why no grant may be given now, or the members that get one. */
-export type Granting = { readonly members: readonly MemberKey[]; readonly held: ReadonlyMap<MemberKey, Finding & { ok: false }> };
+export type Granting = {
+  readonly members: readonly MemberKey[];
+  readonly held: ReadonlyMap<MemberKey, Finding & { ok: false }>;
+};
 
 /**
  * Chooses who is granted now. Evidence is asked again at each grant, of every other member and from after the last proof;
@@ -105,7 +122,7 @@ export function openGrants(rotating: Rotating, members: readonly MemberKey[], ep
     const entry = roster.get(member);
     if (entry !== undefined) roster.set(member, { uid: entry.uid, ...content, since: epoch, grant: 'Open' });
   }
-  story.tell('Normal', 'GrantOpened', `${names(members)}: Secret may change now`);
+  story.tell('Normal', 'GrantOpened', `${rotating.rotation.stage}: ${names(members)} may change now`);
   return { ...rotating, roster };
 }
 

@@ -1,6 +1,14 @@
 import type { Ledger } from '../api/ledger.ts';
 import type { Blocker, Facts } from './facts.ts';
-import { chooseGrants, findProofs, type Findings, type Granting, openGrants, proveGrants, type Rotating } from './grants.ts';
+import {
+  chooseGrants,
+  findProofs,
+  type Findings,
+  type Granting,
+  openGrants,
+  proveGrants,
+  type Rotating,
+} from './grants.ts';
 import { updateRoster } from './roster.ts';
 import { advance } from './stages.ts';
 import { type Chapter, Story } from './story.ts';
@@ -34,7 +42,9 @@ export function plan(facts: Facts, now: number): Decision {
   const { ledger, wish } = facts;
   const story = new Story();
   const epoch = ledger.epoch + 1;
-  const wanted = wish.deleting ? ({ kind: 'stay', pending: null } as const) : readWish(wish, ledger, facts.generations, now);
+  const wanted = wish.deleting
+    ? ({ kind: 'stay', pending: null } as const)
+    : readWish(wish, ledger, facts.generations, now);
 
   if (wanted.kind === 'start') {
     return {

@@ -28,7 +28,8 @@ export function updateRoster(facts: Facts, epoch: number, story: Story): Ledger[
     if (!free) continue;
     next.delete(member);
     changed = true;
-    const accepted = entry.leaf === null ? '' : `; its leaf is accepted until generation ${entry.leaf} is dropped or the leaf expires`;
+    const accepted =
+      entry.leaf === null ? '' : `; its leaf is accepted until generation ${entry.leaf} is dropped or the leaf expires`;
     story.tell('Normal', 'MemberLeft', `${member} left the mesh${accepted}`);
   }
 

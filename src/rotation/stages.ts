@@ -50,7 +50,14 @@ export interface Advance {
  * Leaves the running stage when every grant is proven and what proved it still holds, and then the soak has passed since.
  * The moment of proof is kept in the ledger; only contrary evidence clears it.
  */
-export function advance(rotating: Rotating, findings: Findings, wish: Wish, epoch: number, now: number, story: Story): Advance {
+export function advance(
+  rotating: Rotating,
+  findings: Findings,
+  wish: Wish,
+  epoch: number,
+  now: number,
+  story: Story,
+): Advance {
   const { rotation, roster } = rotating;
   const stay = (ledger: Ledger, soakUntil: number | null = null): Advance => ({ ledger, soakUntil });
   const all = [...findings.values()];
@@ -59,14 +66,22 @@ export function advance(rotating: Rotating, findings: Findings, wish: Wish, epoc
   if (!proven) {
     const contrary = all.some((finding) => !finding.ok && finding.contrary);
     if (rotation.provenSince === null || !contrary) return stay(rotating);
-    story.tell('Warning', 'ProofLost', `Stage ${rotation.stage}: what was proven no longer holds; the soak begins again`);
+    story.tell(
+      'Warning',
+      'ProofLost',
+      `Stage ${rotation.stage}: what was proven no longer holds; the soak begins again`,
+    );
     return stay({ ...rotating, rotation: { ...rotation, provenSince: null } });
   }
   const since = rotation.provenSince === null ? now : Date.parse(rotation.provenSince);
   const soakUntil = since + wish.soak;
   if (now < soakUntil) {
     if (rotation.provenSince !== null) return stay(rotating, soakUntil);
-    story.tell('Normal', 'Soaking', `Stage ${rotation.stage} is proven by every member; it is held for the soak until ${rfc3339(soakUntil)}`);
+    story.tell(
+      'Normal',
+      'Soaking',
+      `Stage ${rotation.stage} is proven by every member; it is held for the soak until ${rfc3339(soakUntil)}`,
+    );
     return stay({ ...rotating, rotation: { ...rotation, provenSince: rfc3339(now) } }, soakUntil);
   }
   return stay(nextStage(rotating, epoch, now, story));
@@ -92,7 +107,11 @@ function nextStage(rotating: Rotating, epoch: number, now: number, story: Story)
 function complete(rotating: Rotating, now: number, story: Story): Ledger {
   const { from, to, startedAt } = rotating.rotation;
   const generations = Object.fromEntries(Object.entries(rotating.generations).filter(([n]) => Number(n) !== from));
-  story.tell('Normal', 'RotationCompleted', `Every member was seen to refuse generation ${from}: the rotation to generation ${to} is complete`);
+  story.tell(
+    'Normal',
+    'RotationCompleted',
+    `Every member was seen to refuse generation ${from}: the rotation to generation ${to} is complete`,
+  );
   return {
     ...rotating,
     generations,

@@ -22,7 +22,10 @@ export class Story {
 
   chapters(): readonly Chapter[] {
     if (this.#joined.length === 0) return this.#chapters;
-    return [...this.#chapters, { type: 'Normal', reason: 'MemberJoined', note: `${names(this.#joined)} joined the mesh` }];
+    return [
+      ...this.#chapters,
+      { type: 'Normal', reason: 'MemberJoined', note: `${names(this.#joined)} joined the mesh` },
+    ];
   }
 }
 

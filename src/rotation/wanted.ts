@@ -11,7 +11,12 @@ export type Wanted =
  * Reads `spec.rotation.generation` as desired state (never as a verb): the same object gives the same answer for ever.
  * @returns start: mint this number and rotate to it; stay, perhaps with something that waits; unavailable: nothing may move
  */
-export function readWish(wish: Wish, ledger: Ledger, generations: ReadonlyMap<number, GenerationFact>, now: number): Wanted {
+export function readWish(
+  wish: Wish,
+  ledger: Ledger,
+  generations: ReadonlyMap<number, GenerationFact>,
+  now: number,
+): Wanted {
   const { generation } = wish;
   const { rotation, signer, highest } = ledger;
   if (signer === null) return { kind: 'start', generation: generation ?? 1, because: 'the CA is new' };

@@ -9,7 +9,10 @@ export interface Health {
 }
 
 /** Serves `/healthz` and `/readyz` on all addresses: 200 `ok`, or 503 with the reason. Port 0 picks a free one. */
-export async function serveHealth(port: number, health: Health): Promise<{ readonly port: number; close(): Promise<void> }> {
+export async function serveHealth(
+  port: number,
+  health: Health,
+): Promise<{ readonly port: number; close(): Promise<void> }> {
   const checks: Readonly<Record<string, () => string | null>> = { '/healthz': health.sick, '/readyz': health.notReady };
   const server = createServer((request, response) => {
     const check = checks[(request.url ?? '').split('?')[0] ?? ''];

@@ -57,9 +57,19 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
       ({ refusal } = plan);
       if (acts(plan.work) && facts.issuing !== null) {
         try {
-          secret = await perform({ client, secrets: world.secrets, authorities }, plan.work, facts, facts.issuing, now(), signal);
+          secret = await perform(
+            { client, secrets: world.secrets, authorities },
+            plan.work,
+            facts,
+            facts.issuing,
+            now(),
+            signal,
+          );
           done = plan.work;
-          log.info({ work: plan.work.kind, secret: secret.meta.name, epoch: secret.epoch }, 'wrote the Secret of a member');
+          log.info(
+            { work: plan.work.kind, secret: secret.meta.name, epoch: secret.epoch },
+            'wrote the Secret of a member',
+          );
           plan = planCertificate({ ...facts, secret }, now());
         } catch (error) {
           if (!(error instanceof Refusal)) throw error;
@@ -90,10 +100,18 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     const changed = await writeStatus(client, CLUSTER_CERTIFICATE, world.certificates, kept, status, signal);
     if (done !== null) tellWork(certificate, done, secret);
     if (changed && refusal !== null && !wasRefused(certificate, refusal)) {
-      tell(CLUSTER_CERTIFICATE, kept.meta, 'Warning', refusal.reason === 'SecretConflict' ? 'SecretConflict' : 'Stalled', refusal.message);
+      tell(
+        CLUSTER_CERTIFICATE,
+        kept.meta,
+        'Warning',
+        refusal.reason === 'SecretConflict' ? 'SecretConflict' : 'Stalled',
+        refusal.message,
+      );
     }
-    if (changed && plan.warning !== null && done === null) tell(CLUSTER_CERTIFICATE, kept.meta, 'Warning', 'ExpiryNear', plan.warning);
-    const wakeAt = refusal?.retryAfter === undefined || refusal.retryAfter === null ? plan.wakeAt : at + refusal.retryAfter;
+    if (changed && plan.warning !== null && done === null)
+      tell(CLUSTER_CERTIFICATE, kept.meta, 'Warning', 'ExpiryNear', plan.warning);
+    const wakeAt =
+      refusal?.retryAfter === undefined || refusal.retryAfter === null ? plan.wakeAt : at + refusal.retryAfter;
     return wakeAt === null ? { kind: 'onChange' } : { kind: 'after', ms: wakeAt - at };
   }
 
@@ -107,7 +125,13 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
       tell(CLUSTER_CERTIFICATE, metadata, 'Normal', work.cause.kind, note);
     } else if (work.kind === 'rebundle') {
       const bundle = work.bundle.map(generationName).join(' + ');
-      tell(CLUSTER_CERTIFICATE, metadata, 'Normal', 'BundleWritten', `Secret ${secret.meta.name} trusts ${bundle} (${work.because})`);
+      tell(
+        CLUSTER_CERTIFICATE,
+        metadata,
+        'Normal',
+        'BundleWritten',
+        `Secret ${secret.meta.name} trusts ${bundle} (${work.because})`,
+      );
     }
   }
 
@@ -133,5 +157,9 @@ function acts(work: Work): work is Exclude<Work, { kind: 'none' | 'wait' }> {
 }
 
 function wasRefused({ status }: ClusterCertificate, refusal: Refusal): boolean {
-  return status?.conditions?.some(({ type, status: state, message }) => type === 'Stalled' && state === 'True' && message === refusal.message) ?? false;
+  return (
+    status?.conditions?.some(
+      ({ type, status: state, message }) => type === 'Stalled' && state === 'True' && message === refusal.message,
+    ) ?? false
+  );
 }

@@ -9,14 +9,19 @@ import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
 import type { CertificateFacts, Issuing, Sighting } from './facts.ts';
 
 /** Gathers the facts from what is known. The ledger is given, because whoever is about to act reads it live. */
-export function observe(world: World, certificate: ClusterCertificate, ledgerSecret: LedgerSecret | null): CertificateFacts {
+export function observe(
+  world: World,
+  certificate: ClusterCertificate,
+  ledgerSecret: LedgerSecret | null,
+): CertificateFacts {
   const { metadata } = certificate;
   const ca = caKeyOf(certificate);
   const found = findCa(world, certificate, ca);
   const secretKey = `${metadata.namespace}/${secretNameOf(certificate)}`;
   const kept = world.secrets.get(secretKey);
   const common = { certificate, ca, sightings: sightingsOf(world, certificate, ca) };
-  if (found instanceof Refusal) return { ...common, refusal: found, issuing: null, secret: ownSecret(kept, certificate) };
+  if (found instanceof Refusal)
+    return { ...common, refusal: found, issuing: null, secret: ownSecret(kept, certificate) };
 
   const refusal = secretRefusal(world, certificate, secretKey, kept) ?? ledgerRefusal(found, ledgerSecret);
   return {
@@ -55,7 +60,12 @@ function ownSecret(kept: KeptSecret | undefined, { metadata }: ClusterCertificat
   return kept?.kind === 'member' && kept.certificate === memberKey(metadata.namespace, metadata.name) ? kept : null;
 }
 
-function secretRefusal(world: World, certificate: ClusterCertificate, secretKey: string, kept: KeptSecret | undefined): Refusal | null {
+function secretRefusal(
+  world: World,
+  certificate: ClusterCertificate,
+  secretKey: string,
+  kept: KeptSecret | undefined,
+): Refusal | null {
   const rival = olderRival(world, certificate, secretKey);
   if (rival !== null) {
     return new Refusal(
@@ -66,8 +76,14 @@ function secretRefusal(world: World, certificate: ClusterCertificate, secretKey:
   if (kept === undefined) return null;
   const own = ownSecret(kept, certificate);
   if (own === null) {
-    const whose = kept.kind === 'member' ? `was made for ClusterCertificate ${kept.certificate}` : 'is kept by Replicert for something else';
-    return new Refusal('SecretConflict', `Secret ${secretKey} ${whose}. It is never overwritten: delete it if it is not needed, or use another spec.secretName.`);
+    const whose =
+      kept.kind === 'member'
+        ? `was made for ClusterCertificate ${kept.certificate}`
+        : 'is kept by Replicert for something else';
+    return new Refusal(
+      'SecretConflict',
+      `Secret ${secretKey} ${whose}. It is never overwritten: delete it if it is not needed, or use another spec.secretName.`,
+    );
   }
   const ca = caKeyOf(certificate);
   if (own.ca !== ca) {
@@ -92,10 +108,18 @@ function olderRival(world: World, { metadata }: ClusterCertificate, secretKey: s
 
 function ledgerRefusal(ca: ReplicationCA, ledgerSecret: LedgerSecret | null): Refusal | null {
   if (ledgerSecret === null || !isProblem(ledgerSecret.ledger)) return null;
-  return new Refusal('CANotReady', `The ledger of ReplicationCA ${keyOf(ca.metadata)} is unreadable; see the conditions there.`);
+  return new Refusal(
+    'CANotReady',
+    `The ledger of ReplicationCA ${keyOf(ca.metadata)} is unreadable; see the conditions there.`,
+  );
 }
 
-function issuingOf(world: World, certificate: ClusterCertificate, ca: ReplicationCA, ledgerSecret: LedgerSecret | null): Issuing | null {
+function issuingOf(
+  world: World,
+  certificate: ClusterCertificate,
+  ca: ReplicationCA,
+  ledgerSecret: LedgerSecret | null,
+): Issuing | null {
   if (ledgerSecret === null || isProblem(ledgerSecret.ledger)) return null;
   const { ledger } = ledgerSecret;
   return {

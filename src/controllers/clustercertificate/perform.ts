@@ -43,7 +43,13 @@ export async function perform(
       return write(tools, facts, issuing, data, signal);
     }
     case 'rebundle':
-      return write(tools, facts, issuing, bundleData(issuing.wish.profile, bundleOf(work.bundle, facts, issuing)), signal);
+      return write(
+        tools,
+        facts,
+        issuing,
+        bundleData(issuing.wish.profile, bundleOf(work.bundle, facts, issuing)),
+        signal,
+      );
     case 'label':
       return write(tools, facts, issuing, null, signal);
   }
@@ -82,7 +88,11 @@ async function issueFiles(
       notAfter: now + wish.duration,
       serial: newSerial(randomBytes),
     });
-    const files = { leafPem: leaf.pem, keyPem: encodePrivateKey(key, wish.encoding), bundlePem: bundleOf(work.bundle, facts, issuing) };
+    const files = {
+      leafPem: leaf.pem,
+      keyPem: encodePrivateKey(key, wish.encoding),
+      bundlePem: bundleOf(work.bundle, facts, issuing),
+    };
     return memberData(wish.profile, files);
   } catch (error) {
     if (error instanceof PkiError) throw new Refusal('InvalidSpec', `The leaf cannot be issued: ${error.message}`);
@@ -96,7 +106,10 @@ function bundleOf(numbers: readonly number[], { ca }: CertificateFacts, { genera
     const certificate = generations.get(number);
     if (certificate === undefined) {
       const { namespace = '' } = refOf(ca);
-      throw new Refusal('CANotReady', `Secret ${namespace}/${ledger.generations[number]?.secretName} of generation ${number} is not there; see ReplicationCA ${ca}.`);
+      throw new Refusal(
+        'CANotReady',
+        `Secret ${namespace}/${ledger.generations[number]?.secretName} of generation ${number} is not there; see ReplicationCA ${ca}.`,
+      );
     }
     return certificate;
   });
@@ -122,7 +135,11 @@ async function write(
   try {
     const raw =
       secret === null
-        ? await tools.client.create(SECRETS, { metadata: { ...ref, ...metadata }, type: wish.profile.secret.type, data: data ?? {} }, { signal })
+        ? await tools.client.create(
+            SECRETS,
+            { metadata: { ...ref, ...metadata }, type: wish.profile.secret.type, data: data ?? {} },
+            { signal },
+          )
         : await tools.client.patch(
             SECRETS,
             ref,
@@ -152,7 +169,13 @@ async function write(
 }
 
 /** Somebody has a Secret of that name. Either the watch has not shown it yet, or it is not ours. */
-async function standingInTheWay({ client }: Tools, ref: ObjectRef, name: string, certificate: string, signal: AbortSignal): Promise<never> {
+async function standingInTheWay(
+  { client }: Tools,
+  ref: ObjectRef,
+  name: string,
+  certificate: string,
+  signal: AbortSignal,
+): Promise<never> {
   const found = keepSecret(await client.getMetadata(SECRETS, ref, { signal }));
   const ours = found.kind === 'member' && found.certificate === `${ref.namespace}/${certificate}`;
   if (ours) throw new WaitingError(`Secret ${name} is there, but not seen yet`, 200);
@@ -164,8 +187,16 @@ async function standingInTheWay({ client }: Tools, ref: ObjectRef, name: string,
 }
 
 /** Deletes the Secret of a certificate that is gone, when that is what its user wanted. */
-export async function deleteLeftover({ client }: Pick<Tools, 'client'>, secret: MemberSecret, signal: AbortSignal): Promise<boolean> {
+export async function deleteLeftover(
+  { client }: Pick<Tools, 'client'>,
+  secret: MemberSecret,
+  signal: AbortSignal,
+): Promise<boolean> {
   if (secret.annotations[ANNOTATIONS.deletionPolicy] !== 'Delete') return false;
-  await client.delete(SECRETS, secret.meta, { uid: secret.meta.uid, resourceVersion: secret.meta.resourceVersion, signal });
+  await client.delete(SECRETS, secret.meta, {
+    uid: secret.meta.uid,
+    resourceVersion: secret.meta.resourceVersion,
+    signal,
+  });
   return true;
 }

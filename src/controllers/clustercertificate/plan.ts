@@ -42,7 +42,10 @@ export function planCertificate(facts: CertificateFacts, now: number): Plan {
   const rest: Plan = { work: { kind: 'none' }, wakeAt: null, refusal, warning: null };
   if (refusal !== null) return { ...rest, wakeAt: refusal.retryAfter === null ? null : now + refusal.retryAfter };
   if (issuing === null || issuing.ledger.signer === null) {
-    return { ...rest, work: { kind: 'wait', because: `ReplicationCA ${facts.ca} has no generation yet; see its conditions.` } };
+    return {
+      ...rest,
+      work: { kind: 'wait', because: `ReplicationCA ${facts.ca} has no generation yet; see its conditions.` },
+    };
   }
   const { ledger, entry } = issuing;
   if (secret !== null && secret.epoch > ledger.epoch) {
@@ -54,9 +57,16 @@ export function planCertificate(facts: CertificateFacts, now: number): Plan {
       ),
     };
   }
-  if (entry === null) return { ...rest, work: { kind: 'wait', because: `It is about to join the mesh of ReplicationCA ${facts.ca}.` } };
+  if (entry === null)
+    return { ...rest, work: { kind: 'wait', because: `It is about to join the mesh of ReplicationCA ${facts.ca}.` } };
   if (entry.leaf === null) {
-    return { ...rest, work: { kind: 'wait', because: `A rotation is running; its first Secret waits for a grant. See ReplicationCA ${facts.ca}.` } };
+    return {
+      ...rest,
+      work: {
+        kind: 'wait',
+        because: `A rotation is running; its first Secret waits for a grant. See ReplicationCA ${facts.ca}.`,
+      },
+    };
   }
   const { leaf } = entry;
   if (secret === null) return { ...rest, work: issue(entry, leaf, 'Issued', 'there is no Secret yet') };
@@ -86,26 +96,40 @@ function planSecret(
 ): Pick<Plan, 'work' | 'wakeAt' | 'warning'> {
   const { wish, generations } = issuing;
   const { content } = secret;
-  const repair = (because: string) => ({ work: issue(entry, leaf, 'SecretRepaired', because), wakeAt: null, warning: null });
+  const repair = (because: string) => ({
+    work: issue(entry, leaf, 'SecretRepaired', because),
+    wakeAt: null,
+    warning: null,
+  });
   if (isProblem(content)) return repair(`its content is unusable: ${content.problem}`);
   if (!content.keyMatches) return repair('its key does not belong to its certificate');
   const issuer = issuerOf(content.leaf, generations);
   if (issuer !== leaf) {
     const granted = secret.epoch < entry.since;
-    if (issuer === null || !granted) return repair(issuer === null ? 'its leaf has a foreign issuer' : `its leaf is of generation ${issuer}`);
+    if (issuer === null || !granted)
+      return repair(issuer === null ? 'its leaf has a foreign issuer' : `its leaf is of generation ${issuer}`);
     return { work: issue(entry, leaf, 'Renewed', `generation ${leaf} signs now`), wakeAt: null, warning: null };
   }
   const drift = driftOf(content, wish, generations.get(leaf)?.notAfter ?? Number.POSITIVE_INFINITY);
   if (drift !== null) return repair(`${drift} differs from the spec`);
 
   const renewal = planRenewal(content, wish, generations.get(leaf)?.notAfter ?? Number.POSITIVE_INFINITY, now);
-  if (renewal.because !== null) return { work: issue(entry, leaf, 'Renewed', renewal.because), wakeAt: null, warning: null };
+  if (renewal.because !== null)
+    return { work: issue(entry, leaf, 'Renewed', renewal.because), wakeAt: null, warning: null };
 
   const rest = { wakeAt: renewal.wakeAt, warning: renewal.warning };
   const wanted = entry.bundle.map((number) => issuing.ledger.generations[number]?.fingerprint);
-  const bundleDiffers = wanted.length !== content.bundle.length || wanted.some((fingerprint, i) => fingerprint !== content.bundle[i]);
+  const bundleDiffers =
+    wanted.length !== content.bundle.length || wanted.some((fingerprint, i) => fingerprint !== content.bundle[i]);
   if (bundleDiffers || secret.epoch < entry.since) {
-    return { ...rest, work: { kind: 'rebundle', because: bundleDiffers ? 'its bundle changes' : 'a grant is to be seen', bundle: entry.bundle } };
+    return {
+      ...rest,
+      work: {
+        kind: 'rebundle',
+        because: bundleDiffers ? 'its bundle changes' : 'a grant is to be seen',
+        bundle: entry.bundle,
+      },
+    };
   }
   return { ...rest, work: labelsMissing(facts, wish, secret) ? { kind: 'label' } : { kind: 'none' } };
 }
@@ -144,7 +168,10 @@ interface Renewal {
 }
 
 /** When a leaf is renewed: never more than a third of its life before its end (design rule 9). */
-export function renewalTime(leaf: { readonly notBefore: number; readonly notAfter: number }, renewBefore: number): number {
+export function renewalTime(
+  leaf: { readonly notBefore: number; readonly notAfter: number },
+  renewBefore: number,
+): number {
   return leaf.notAfter - Math.min(renewBefore, (leaf.notAfter - leaf.notBefore) / 3);
 }
 
@@ -152,7 +179,8 @@ function planRenewal({ leaf }: MemberContent, wish: LeafWish, authorityEnds: num
   const issuedAt = leaf.notBefore + BACKDATE;
   if (wish.reissueBefore !== null && issuedAt < wish.reissueBefore) {
     // A leaf made before that instant would be too old again: it is due then, not now.
-    if (now >= wish.reissueBefore) return { because: 'spec.reissueBefore asks for a newer leaf', wakeAt: null, warning: null };
+    if (now >= wish.reissueBefore)
+      return { because: 'spec.reissueBefore asks for a newer leaf', wakeAt: null, warning: null };
   }
   const pending = wish.reissueBefore !== null && issuedAt < wish.reissueBefore ? wish.reissueBefore : null;
   const due = renewalTime(leaf, wish.renewBefore);
@@ -175,7 +203,12 @@ function labelsMissing({ certificate, ca }: CertificateFacts, wish: LeafWish, se
 }
 
 /** All metadata of a member's Secret: the user's, then ours. */
-export function secretMetadata({ metadata }: CertificateFacts['certificate'], ca: string, wish: LeafWish, epoch: number) {
+export function secretMetadata(
+  { metadata }: CertificateFacts['certificate'],
+  ca: string,
+  wish: LeafWish,
+  epoch: number,
+) {
   const ours = memberMetadata(refOf(ca), metadata.name, metadata.uid, wish.deletionPolicy, epoch);
   return { labels: { ...wish.labels, ...ours.labels }, annotations: { ...wish.annotations, ...ours.annotations } };
 }

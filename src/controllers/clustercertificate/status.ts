@@ -11,7 +11,13 @@ import type { CertificateFacts } from './facts.ts';
 import { type Plan, renewalTime } from './plan.ts';
 
 /** The status of a certificate after a pass, made from scratch: nothing is read back but the times of transitions. */
-export function statusOf(facts: CertificateFacts, plan: Plan, secret: MemberSecret | null, refusal: Refusal | null, now: number): ClusterCertificateStatus {
+export function statusOf(
+  facts: CertificateFacts,
+  plan: Plan,
+  secret: MemberSecret | null,
+  refusal: Refusal | null,
+  now: number,
+): ClusterCertificateStatus {
   const { certificate, issuing } = facts;
   const { generation } = certificate.metadata;
   const content = secret === null || isProblem(secret.content) ? null : secret.content;
@@ -28,7 +34,11 @@ export function statusOf(facts: CertificateFacts, plan: Plan, secret: MemberSecr
   };
 }
 
-function served(content: MemberContent, secret: MemberSecret, { wish, generations }: NonNullable<CertificateFacts['issuing']>) {
+function served(
+  content: MemberContent,
+  secret: MemberSecret,
+  { wish, generations }: NonNullable<CertificateFacts['issuing']>,
+) {
   const { leaf, revision, bundleSha256 } = content;
   const generation = issuerOf(leaf, generations);
   if (generation === null) return {};
@@ -55,10 +65,20 @@ function served(content: MemberContent, secret: MemberSecret, { wish, generation
 function ready(plan: Plan, content: MemberContent | null, refusal: Refusal | null, now: number): ConditionUpdate {
   if (refusal !== null) return condition('Ready', 'False', refusal.reason, refusal.message);
   if (content === null) {
-    return condition('Ready', 'False', 'NotIssued', plan.work.kind === 'wait' ? plan.work.because : 'No Secret has been written yet.');
+    return condition(
+      'Ready',
+      'False',
+      'NotIssued',
+      plan.work.kind === 'wait' ? plan.work.because : 'No Secret has been written yet.',
+    );
   }
   if (now >= content.leaf.notAfter) {
-    return condition('Ready', 'False', 'Expired', `The leaf expired at ${secondTime(content.leaf.notAfter)}. ${plan.warning ?? ''}`.trim());
+    return condition(
+      'Ready',
+      'False',
+      'Expired',
+      `The leaf expired at ${secondTime(content.leaf.notAfter)}. ${plan.warning ?? ''}`.trim(),
+    );
   }
   const message = `Secret holds a leaf valid until ${secondTime(content.leaf.notAfter)} and the bundle to trust.`;
   return condition('Ready', 'True', 'Issued', plan.warning === null ? message : `${message} ${plan.warning}`);

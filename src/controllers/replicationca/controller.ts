@@ -55,7 +55,10 @@ export function replicationCAController(tools: ReplicationCATools) {
     const ref = refOf(key);
     if (!kept.meta.finalizers.includes(FINALIZER) && !kept.meta.deleting) {
       const step = finalizerStep({ ...kept.meta, finalizers: [...kept.meta.finalizers] }, FINALIZER);
-      if (step.case === 'add') world.cas.remember(await client.patch(REPLICATION_CA, ref, { type: 'json', operations: step.patch }, { signal }));
+      if (step.case === 'add')
+        world.cas.remember(
+          await client.patch(REPLICATION_CA, ref, { type: 'json', operations: step.patch }, { signal }),
+        );
     }
     const outcome = await act(kept, ca, ref, signal, log);
     if (kept.meta.deleting) {
@@ -66,17 +69,24 @@ export function replicationCAController(tools: ReplicationCATools) {
   };
 
   /** Everything but status. A refusal ends the acting, not the pass. */
-  async function act(kept: Kept<'ReplicationCA'>, ca: ReplicationCA, ref: ObjectRef, signal: AbortSignal, log: Pass['log']): Promise<Outcome> {
+  async function act(
+    kept: Kept<'ReplicationCA'>,
+    ca: ReplicationCA,
+    ref: ObjectRef,
+    signal: AbortSignal,
+    log: Pass['log'],
+  ): Promise<Outcome> {
     const base = { ca, alarm: null, rotation: null, bundleSha256: null };
     try {
-      const read = await readLedger(ca, ref, kept.meta.deleting, signal);
+      const read = await readLedger(ref, kept.meta.deleting, signal);
       if (read === null) return { ...base, refusal: null };
       const moved = await move(kept, ca, ref, read, signal, log);
       const { ledger } = moved.decision;
       const generations = generationsOf(world.secrets, ca.metadata.namespace, ledger);
       const bundle = bundleOf(ledger, generations);
       const rotation = { ...moved, generations };
-      let refusal = moved.decision.stalled === null ? null : new Refusal('GenerationUnavailable', moved.decision.stalled.message);
+      let refusal =
+        moved.decision.stalled === null ? null : new Refusal('GenerationUnavailable', moved.decision.stalled.message);
       try {
         await keepHouse(kept, ref, ledger, bundle?.pem ?? null, signal);
       } catch (error) {
@@ -94,8 +104,13 @@ export function replicationCAController(tools: ReplicationCATools) {
    * The ledger to decide from, by what is known; whatever looks wrong or new is read live before it is believed.
    * @returns null when there is none and none is to be made
    */
-  async function readLedger(ca: ReplicationCA, ref: ObjectRef, deleting: boolean, signal: AbortSignal): Promise<{ read: LedgerSecret; ledger: Ledger } | null> {
-    const judge = (read: LedgerSecret | null): LedgerState => judgeLedger(ref, read, [...world.secretsOf(`${ref.namespace}/${ref.name}`)]);
+  async function readLedger(
+    ref: ObjectRef,
+    deleting: boolean,
+    signal: AbortSignal,
+  ): Promise<{ read: LedgerSecret; ledger: Ledger } | null> {
+    const judge = (read: LedgerSecret | null): LedgerState =>
+      judgeLedger(ref, read, [...world.secretsOf(`${ref.namespace}/${ref.name}`)]);
     let state = judge(ledgers.cached(ref));
     if (state.kind !== 'good') state = judge(await ledgers.live(ref));
     switch (state.kind) {
@@ -104,7 +119,7 @@ export function replicationCAController(tools: ReplicationCATools) {
       case 'new': {
         if (deleting) return null;
         await ledgers.create(ref, emptyLedger(secondTime(now())), signal);
-        return readLedger(ca, ref, deleting, signal);
+        return readLedger(ref, deleting, signal);
       }
       case 'restored': {
         // Its key is checked like any other before the ledger names it.
@@ -120,18 +135,26 @@ export function replicationCAController(tools: ReplicationCATools) {
   }
 
   /** One step of the machine. What changes anything is decided again on the ledger as it is on the API server. */
-  async function move(kept: Kept<'ReplicationCA'>, ca: ReplicationCA, ref: ObjectRef, given: { read: LedgerSecret; ledger: Ledger }, signal: AbortSignal, log: Pass['log']) {
+  async function move(
+    kept: Kept<'ReplicationCA'>,
+    ca: ReplicationCA,
+    ref: ObjectRef,
+    given: { read: LedgerSecret; ledger: Ledger },
+    signal: AbortSignal,
+    log: Pass['log'],
+  ) {
     let { read, ledger } = given;
     const decide = () => {
       const generations: ReadonlyMap<number, Certificate> = generationsOf(world.secrets, ca.metadata.namespace, ledger);
       const facts = observeRotation(world, ca, ledger, generations);
       return { facts, decision: plan(facts, now()), generations };
     };
-    for (const [number, record] of Object.entries(ledger.generations)) await authorities.get(ref, Number(number), record, signal);
+    for (const [number, record] of Object.entries(ledger.generations))
+      await authorities.get(ref, Number(number), record, signal);
     let { facts, decision, generations } = decide();
     if (decision.step.kind === 'rest') return { facts, decision };
 
-    const live = await readLedger(ca, ref, kept.meta.deleting, signal);
+    const live = await readLedger(ref, kept.meta.deleting, signal);
     if (live === null) throw new Error(`the ledger of ${ref.namespace}/${ref.name} is gone`);
     ({ read, ledger } = live);
     ({ facts, decision, generations } = decide());
@@ -140,12 +163,23 @@ export function replicationCAController(tools: ReplicationCATools) {
 
     let next: Ledger;
     if (step.kind === 'mint') {
-      next = await mint({ client, secrets: world.secrets, authorities }, ca, ledger, [...generations.values()], step.generation, now(), signal);
+      next = await mint(
+        { client, secrets: world.secrets, authorities },
+        ca,
+        ledger,
+        [...generations.values()],
+        step.generation,
+        now(),
+        signal,
+      );
     } else {
       next = step.ledger;
     }
     await ledgers.commit(ref, read, next, signal);
-    log.info({ epoch: next.epoch, stage: next.rotation?.stage ?? 'Stable', signer: next.signer }, 'the ledger moved on');
+    log.info(
+      { epoch: next.epoch, stage: next.rotation?.stage ?? 'Stable', signer: next.signer },
+      'the ledger moved on',
+    );
     tellStep(kept, step, ledger, next);
     for (const { type, reason, note } of decision.story) tell(REPLICATION_CA, kept.meta, type, reason, note);
     const after: Decision = { ...decision, ledger: next };
@@ -155,7 +189,13 @@ export function replicationCAController(tools: ReplicationCATools) {
   function tellStep(kept: Kept<'ReplicationCA'>, step: Decision['step'], before: Ledger, after: Ledger): void {
     if (step.kind !== 'mint') return;
     const record = after.generations[step.generation];
-    tell(REPLICATION_CA, kept.meta, 'Normal', 'GenerationMinted', `Generation ${step.generation} is in Secret ${record?.secretName}`);
+    tell(
+      REPLICATION_CA,
+      kept.meta,
+      'Normal',
+      'GenerationMinted',
+      `Generation ${step.generation} is in Secret ${record?.secretName}`,
+    );
     if (before.signer === null) return;
     tell(
       REPLICATION_CA,
@@ -166,14 +206,26 @@ export function replicationCAController(tools: ReplicationCATools) {
     );
   }
 
-  async function keepHouse(kept: Kept<'ReplicationCA'>, ref: ObjectRef, ledger: Ledger, bundlePem: string | null, signal: AbortSignal): Promise<void> {
+  async function keepHouse(
+    kept: Kept<'ReplicationCA'>,
+    ref: ObjectRef,
+    ledger: Ledger,
+    bundlePem: string | null,
+    signal: AbortSignal,
+  ): Promise<void> {
     if (kept.meta.deleting) return;
     const secrets = [...world.secretsOf(`${ref.namespace}/${ref.name}`)];
     for (const left of leftovers(ledger, secrets)) {
       authorities.forget(left.meta.uid);
       if (left.meta.deleting && !left.meta.finalizers.includes(FINALIZER)) continue;
       await release(client, left, true, signal);
-      tell(REPLICATION_CA, kept.meta, 'Normal', 'GenerationRemoved', `Secret ${left.meta.name} of generation ${left.number} is deleted: the ledger no longer names it`);
+      tell(
+        REPLICATION_CA,
+        kept.meta,
+        'Normal',
+        'GenerationRemoved',
+        `Secret ${left.meta.name} of generation ${left.number} is deleted: the ledger no longer names it`,
+      );
     }
     const named = new Set(Object.values(ledger.generations).map(({ secretUid }) => secretUid));
     for (const secret of secrets) {
@@ -207,7 +259,8 @@ export function replicationCAController(tools: ReplicationCATools) {
     }
     if (await writeStatus(client, REPLICATION_CA, world.cas, kept, status, signal)) {
       writtenAt.set(key, at);
-      if (refusal !== null && !wasTold(ca, 'Stalled', refusal.message)) tell(REPLICATION_CA, kept.meta, 'Warning', 'Stalled', refusal.message);
+      if (refusal !== null && !wasTold(ca, 'Stalled', refusal.message))
+        tell(REPLICATION_CA, kept.meta, 'Warning', 'Stalled', refusal.message);
       if (alarm !== null && !ca.status?.conditions?.some(({ message }) => message.includes(alarm))) {
         tell(REPLICATION_CA, kept.meta, 'Warning', 'SecretTerminating', alarm);
       }
@@ -217,12 +270,23 @@ export function replicationCAController(tools: ReplicationCATools) {
   }
 
   /** Tells once who holds a rotation up, not at every probe. */
-  function tellHeld(kept: Kept<'ReplicationCA'>, { status: before }: ReplicationCA, { rotation }: ReturnType<typeof statusOf>): void {
+  function tellHeld(
+    kept: Kept<'ReplicationCA'>,
+    { status: before }: ReplicationCA,
+    { rotation }: ReturnType<typeof statusOf>,
+  ): void {
     const first = rotation?.waitingFor?.[0];
     if (first === undefined || ROUTINE.has(first.reason)) return;
     const known = before?.rotation?.waitingFor?.[0];
-    if (known?.member === first.member && known.reason === first.reason && before?.rotation?.stage === rotation?.stage) return;
-    tell(REPLICATION_CA, kept.meta, 'Warning', 'RotationHeld', `${rotation?.stage ?? ''} waits for ${first.member} (${first.reason}): ${first.message}`);
+    if (known?.member === first.member && known.reason === first.reason && before?.rotation?.stage === rotation?.stage)
+      return;
+    tell(
+      REPLICATION_CA,
+      kept.meta,
+      'Warning',
+      'RotationHeld',
+      `${rotation?.stage ?? ''} waits for ${first.member} (${first.reason}): ${first.message}`,
+    );
   }
 
   function wakeAfter({ refusal, rotation }: Outcome, at: number): Wake {
@@ -241,7 +305,17 @@ export function replicationCAController(tools: ReplicationCATools) {
 }
 
 /** What every member passes through: no news. */
-const ROUTINE: ReadonlySet<string> = new Set(['WaitingForGrant', 'WaitingForSecret', 'Outdated', 'NeverObserved', 'NotPresented', 'NotTrusted', 'StillTrusted', 'Contradictory']);
+const ROUTINE: ReadonlySet<string> = new Set([
+  'WaitingForGrant',
+  'WaitingForSecret',
+  'Outdated',
+  'Stale',
+  'NeverObserved',
+  'NotPresented',
+  'NotTrusted',
+  'StillTrusted',
+  'Contradictory',
+]);
 
 function onlyCountersDiffer(before: ReplicationCA['status'], after: ReturnType<typeof statusOf>): boolean {
   if (before === null) return false;
@@ -253,6 +327,8 @@ function sorted(value: object): object {
 }
 
 function wasTold({ status }: ReplicationCA, type: string, message: string): boolean {
-  return status?.conditions?.some((each) => each.type === type && each.status === 'True' && each.message === message) ?? false;
+  return (
+    status?.conditions?.some((each) => each.type === type && each.status === 'True' && each.message === message) ??
+    false
+  );
 }
-

@@ -23,13 +23,16 @@ export async function removeAuthority(
 ): Promise<void> {
   if (!kept.meta.finalizers.includes(FINALIZER)) return;
   const { namespace, name } = kept.meta;
-  const members = new Set([...world.certificatesOf(`${namespace}/${name}`), ...(outcome.rotation?.decision.ledger.roster.keys() ?? [])]);
+  const members = new Set([
+    ...world.certificatesOf(`${namespace}/${name}`),
+    ...(outcome.rotation?.decision.ledger.roster.keys() ?? []),
+  ]);
   if (members.size > 0) {
     const names = [...members].toSorted().slice(0, 5).join(', ');
     const message = `Deleted at ${secondTime(Date.parse(ca.metadata.deletionTimestamp ?? '') || now())}, but ${members.size} members are left (${names}${members.size > 5 ? ', ...' : ''}). Delete their ClusterCertificates; the CA goes when none is left.`;
     const updates = [...progress(null, message), condition('Ready', 'False', 'Terminating', message)];
     const status = {
-      ...(ca.status ?? {}),
+      ...ca.status,
       observedGeneration: kept.meta.generation,
       phase: 'Terminating',
       conditions: nextConditions(ca.status?.conditions, updates, kept.meta.generation, now()),
@@ -44,9 +47,14 @@ export async function removeAuthority(
     await release(client, secret, remove, signal);
   }
   const trust = world.trusts.get(`${namespace}/${trustConfigMapName(name)}`);
-  if (remove && trust !== undefined) await ignoreGone(client.delete(CONFIG_MAPS, trust.meta, { uid: trust.meta.uid, signal }));
-  const step = finalizerStep({ ...kept.meta, finalizers: [...kept.meta.finalizers], deletionTimestamp: 'set' }, FINALIZER);
-  if (step.case === 'cleanUp') await ignoreGone(client.patch(REPLICATION_CA, kept.meta, { type: 'json', operations: step.patch }, { signal }));
+  if (remove && trust !== undefined)
+    await ignoreGone(client.delete(CONFIG_MAPS, trust.meta, { uid: trust.meta.uid, signal }));
+  const step = finalizerStep(
+    { ...kept.meta, finalizers: [...kept.meta.finalizers], deletionTimestamp: 'set' },
+    FINALIZER,
+  );
+  if (step.case === 'cleanUp')
+    await ignoreGone(client.patch(REPLICATION_CA, kept.meta, { type: 'json', operations: step.patch }, { signal }));
 }
 
 async function ignoreGone(request: Promise<unknown>): Promise<void> {

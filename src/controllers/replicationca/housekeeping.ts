@@ -10,7 +10,10 @@ import { CONFIG_MAPS, type KeptSecret, type KeptTrust, SECRETS, sha256, trustCon
 import type { View } from '../shared/view.ts';
 
 /** The bundle as members are to trust it; null while a generation of it is missing. */
-export function bundleOf(ledger: Ledger, generations: ReadonlyMap<number, Certificate>): { readonly pem: string; readonly sha256: string } | null {
+export function bundleOf(
+  ledger: Ledger,
+  generations: ReadonlyMap<number, Certificate>,
+): { readonly pem: string; readonly sha256: string } | null {
   const certificates = ledger.bundle.map((number) => generations.get(number));
   const found = certificates.filter((certificate) => certificate !== undefined);
   if (found.length !== certificates.length || found.length === 0) return null;
@@ -19,7 +22,13 @@ export function bundleOf(ledger: Ledger, generations: ReadonlyMap<number, Certif
 }
 
 /** Publishes the bundle in a ConfigMap, when it differs from what is there. */
-export async function publish(client: Client, trusts: View<KeptTrust>, ca: ObjectRef, pem: string, signal: AbortSignal): Promise<void> {
+export async function publish(
+  client: Client,
+  trusts: View<KeptTrust>,
+  ca: ObjectRef,
+  pem: string,
+  signal: AbortSignal,
+): Promise<void> {
   const ref = { namespace: ca.namespace, name: trustConfigMapName(ca.name) };
   const kept = trusts.get(`${ref.namespace}/${ref.name}`);
   if (kept?.bundle === pem) return;
@@ -43,7 +52,12 @@ export async function publish(client: Client, trusts: View<KeptTrust>, ca: Objec
 }
 
 /** Puts our finalizer on a Secret that lost it, e.g. one that was retained when its CA was deleted. */
-export async function guard(client: Client, secrets: View<KeptSecret>, kept: KeptSecret, signal: AbortSignal): Promise<void> {
+export async function guard(
+  client: Client,
+  secrets: View<KeptSecret>,
+  kept: KeptSecret,
+  signal: AbortSignal,
+): Promise<void> {
   if (kept.meta.deleting || kept.meta.finalizers.includes(FINALIZER)) return;
   const step = finalizerStep(writable(kept), FINALIZER);
   if (step.case !== 'add') return;
@@ -56,7 +70,8 @@ export async function release(client: Client, kept: KeptSecret, remove: boolean,
     if (remove && !kept.meta.deleting) await client.delete(SECRETS, kept.meta, { uid: kept.meta.uid, signal });
     if (!kept.meta.finalizers.includes(FINALIZER)) return;
     const step = finalizerStep({ ...writable(kept), deletionTimestamp: 'set' }, FINALIZER);
-    if (step.case === 'cleanUp') await client.patch(SECRETS, kept.meta, { type: 'json', operations: step.patch }, { signal });
+    if (step.case === 'cleanUp')
+      await client.patch(SECRETS, kept.meta, { type: 'json', operations: step.patch }, { signal });
   } catch (error) {
     // Gone, or another object by now: both are what was wanted.
     if (!isNotFound(error) && !isInvalid(error)) throw error;

@@ -32,25 +32,36 @@ export async function mint(
   const ref = refOf(keyOf(ca.metadata));
   const { passphraseSecretRef } = ca.spec;
   const passphrase =
-    passphraseSecretRef === undefined ? null : await readPassphrase(client, ca.metadata.namespace, passphraseSecretRef, signal);
+    passphraseSecretRef === undefined
+      ? null
+      : await readPassphrase(client, ca.metadata.namespace, passphraseSecretRef, signal);
   const { certificate, key, keyPem } = await makeAuthority(wish, number, passphrase, now);
   const problem = checkBundle([...trusted, certificate]);
   if (problem !== null) {
     throw new Refusal('BundleUnsafe', `Generation ${number} cannot be trusted beside the others: ${problem.message}`);
   }
-  const kept = secrets.remember(await client.create(SECRETS, generationSecret(ref, number, certificate, keyPem), { signal }));
+  const kept = secrets.remember(
+    await client.create(SECRETS, generationSecret(ref, number, certificate, keyPem), { signal }),
+  );
   authorities.remember(kept.meta.uid, { certificate, key });
   const record: GenerationRecord = {
     secretName: kept.meta.name,
     fingerprint: certificate.fingerprint,
     secretUid: kept.meta.uid,
     passphraseRef:
-      passphraseSecretRef === undefined ? null : { name: passphraseSecretRef.name, key: passphraseSecretRef.key ?? PASSPHRASE_KEY },
+      passphraseSecretRef === undefined
+        ? null
+        : { name: passphraseSecretRef.name, key: passphraseSecretRef.key ?? PASSPHRASE_KEY },
   };
   return adoptGeneration(ledger, number, record, now);
 }
 
-async function makeAuthority(wish: ReturnType<typeof authorityWish>, number: number, passphrase: string | null, now: number) {
+async function makeAuthority(
+  wish: ReturnType<typeof authorityWish>,
+  number: number,
+  passphrase: string | null,
+  now: number,
+) {
   try {
     const key = await generatePrivateKey(wish.key);
     const certificate = issueCa({
@@ -64,7 +75,8 @@ async function makeAuthority(wish: ReturnType<typeof authorityWish>, number: num
     return { certificate, key, keyPem };
   } catch (error) {
     if (!(error instanceof PkiError)) throw error;
-    if (error.reason === 'InvalidPassphrase') throw new Refusal('PassphraseUnavailable', `The passphrase cannot be used: ${error.message}`, 15_000);
+    if (error.reason === 'InvalidPassphrase')
+      throw new Refusal('PassphraseUnavailable', `The passphrase cannot be used: ${error.message}`, 15_000);
     throw new Refusal('InvalidSpec', `Generation ${number} cannot be made: ${error.message}`);
   }
 }

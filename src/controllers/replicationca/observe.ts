@@ -5,7 +5,16 @@ import type { ClusterCertificate, ReplicationCA, ReplicationPeer } from '../../a
 import type { Certificate } from '../../pki/certificate.ts';
 import { profileOf } from '../../profiles/index.ts';
 import { keyOf } from '../../runtime/client.ts';
-import type { Blocker, CertificateFact, Evidence, Facts, Roles, SecretFact, Wish, Witness } from '../../rotation/facts.ts';
+import type {
+  Blocker,
+  CertificateFact,
+  Evidence,
+  Facts,
+  Roles,
+  SecretFact,
+  Wish,
+  Witness,
+} from '../../rotation/facts.ts';
 import { allows } from '../clustercertificate/observe.ts';
 import { authorityWish, caKeyOf, durationOf, secretNameOf } from '../shared/effective.ts';
 import { secretFact } from '../shared/facts.ts';
@@ -90,11 +99,19 @@ function memberSecretFact(
   return kept?.kind === 'member' && kept.certificate === member ? secretFact(kept, ledger, generations) : null;
 }
 
-function barrierOf(world: World, ca: ReplicationCA, { metadata }: ClusterCertificate, member: MemberKey): Blocker | null {
+function barrierOf(
+  world: World,
+  ca: ReplicationCA,
+  { metadata }: ClusterCertificate,
+  member: MemberKey,
+): Blocker | null {
   const home = ca.metadata.namespace;
   if (metadata.namespace === home) return null;
   if (!allows(ca, metadata.namespace)) {
-    return { reason: 'NamespaceNotAllowed', message: `Namespace ${metadata.namespace} is not in spec.allowedNamespaces.` };
+    return {
+      reason: 'NamespaceNotAllowed',
+      message: `Namespace ${metadata.namespace} is not in spec.allowedNamespaces.`,
+    };
   }
   if ([...world.peersNaming(member, home)].length === 0) {
     return {
@@ -139,7 +156,8 @@ function freshness(peer: ReplicationPeer, ca: ReplicationCA): number {
 
 /** Every member has endpoints, so it listens as soon as anybody dials it, and dials as soon as there is anybody to dial. */
 function rolesOf(peer: ReplicationPeer, name: string): Roles {
-  const edges = peer.spec.members.some((other) => other.name !== name) && peer.spec.members.some((self) => self.name === name);
+  const edges =
+    peer.spec.members.some((other) => other.name !== name) && peer.spec.members.some((self) => self.name === name);
   return { listens: true, dials: edges };
 }
 
@@ -152,7 +170,9 @@ function evidenceOf(peer: ReplicationPeer, name: string, certificate: MemberKey)
     revision: seen.revision ?? '',
     observedAt: Date.parse(seen.observedAt),
     presents:
-      seen.presents === undefined ? null : { fingerprint: seen.presents.fingerprint, generation: seen.presents.generation ?? null },
+      seen.presents === undefined
+        ? null
+        : { fingerprint: seen.presents.fingerprint, generation: seen.presents.generation ?? null },
     trusts: seen.trusts ?? { listening: [], dialling: [] },
     refuses: seen.refuses?.fresh ?? [],
     reason: known ? '' : seen.reason,

@@ -22,7 +22,11 @@ export interface Outcome {
   /** A warning that is no refusal, e.g. a Secret that somebody is deleting. */
   readonly alarm: string | null;
   /** Null: the ledger could not be used. */
-  readonly rotation: { readonly facts: Facts; readonly decision: Decision; readonly generations: ReadonlyMap<number, Certificate> } | null;
+  readonly rotation: {
+    readonly facts: Facts;
+    readonly decision: Decision;
+    readonly generations: ReadonlyMap<number, Certificate>;
+  } | null;
   readonly bundleSha256: string | null;
 }
 
@@ -44,7 +48,10 @@ export function statusOf({ ca, refusal, alarm, rotation, bundleSha256 }: Outcome
       refusal === null
         ? condition('Ready', 'False', 'Pending', 'The first generation is about to be made.')
         : condition('Ready', 'False', refusal.reason, refusal.message);
-    return { ...conditions([...progress(refusal, refusal === null ? ready.message : null), ready]), phase: refusal === null ? 'Pending' : 'Stalled' };
+    return {
+      ...conditions([...progress(refusal, refusal === null ? ready.message : null), ready]),
+      phase: refusal === null ? 'Pending' : 'Stalled',
+    };
   }
   const { facts, decision, generations } = rotation;
   const { ledger } = decision;
@@ -52,11 +59,21 @@ export function statusOf({ ca, refusal, alarm, rotation, bundleSha256 }: Outcome
   const signer = ledger.signer === null ? undefined : generations.get(ledger.signer);
   const [first] = waiting;
   return {
-    ...conditions([...progress(refusal), ready(ledger, signer, refusal, alarm, now), rotating(ca, decision, waiting, signer)]),
+    ...conditions([
+      ...progress(refusal),
+      ready(ledger, signer, refusal, alarm, now),
+      rotating(ca, decision, waiting, signer),
+    ]),
     phase: phaseOf(ca, ledger, refusal),
     ...(ledger.signer === null ? {} : { signer: ledger.signer, signerName: generationName(ledger.signer) }),
-    ...(ledger.rotation === null ? {} : { progress: `${[...ledger.roster.values()].filter(({ grant }) => grant === 'Proven').length}/${ledger.roster.size}` }),
-    ...(first === undefined ? {} : { blockedBy: clip(displayOf(first, waiting.length, ca.metadata.namespace), MAX_DISPLAY) }),
+    ...(ledger.rotation === null
+      ? {}
+      : {
+          progress: `${[...ledger.roster.values()].filter(({ grant }) => grant === 'Proven').length}/${ledger.roster.size}`,
+        }),
+    ...(first === undefined
+      ? {}
+      : { blockedBy: clip(displayOf(first, waiting.length, ca.metadata.namespace), MAX_DISPLAY) }),
     ...(signer === undefined ? {} : { expires: secondTime(signer.notAfter).slice(0, 10) }),
     generations: listGenerations(ledger, generations),
     ...(bundleSha256 === null ? {} : { bundle: { sha256: bundleSha256, generations: [...ledger.bundle] } }),
@@ -85,7 +102,11 @@ function displayOf({ member, reason }: Waiting, total: number, home: string): st
   return total === 1 ? `${name}/${reason}` : `${name}/${reason} +${total - 1}`;
 }
 
-function phaseOf(ca: ReplicationCA, ledger: Ledger, refusal: Refusal | null): NonNullable<ReplicationCAStatus['phase']> {
+function phaseOf(
+  ca: ReplicationCA,
+  ledger: Ledger,
+  refusal: Refusal | null,
+): NonNullable<ReplicationCAStatus['phase']> {
   if (ca.metadata.deletionTimestamp !== null) return 'Terminating';
   if (refusal !== null) return 'Stalled';
   if (ledger.signer === null) return 'Pending';
@@ -93,21 +114,43 @@ function phaseOf(ca: ReplicationCA, ledger: Ledger, refusal: Refusal | null): No
   return ({ Append: 'Appending', Roll: 'Rolling', Drop: 'Dropping' } as const)[ledger.rotation.stage];
 }
 
-function ready(ledger: Ledger, signer: Certificate | undefined, refusal: Refusal | null, alarm: string | null, now: number): ConditionUpdate {
-  if (refusal !== null && refusal.reason !== 'GenerationUnavailable') return condition('Ready', 'False', refusal.reason, refusal.message);
+function ready(
+  ledger: Ledger,
+  signer: Certificate | undefined,
+  refusal: Refusal | null,
+  alarm: string | null,
+  now: number,
+): ConditionUpdate {
+  if (refusal !== null && refusal.reason !== 'GenerationUnavailable')
+    return condition('Ready', 'False', refusal.reason, refusal.message);
   if (signer === undefined) return condition('Ready', 'False', 'Pending', 'The first generation is about to be made.');
   if (now >= signer.notAfter) {
-    return condition('Ready', 'False', 'Expired', `Generation ${ledger.signer} expired at ${secondTime(signer.notAfter)}. Check the clock, or rotate to a new generation.`);
+    return condition(
+      'Ready',
+      'False',
+      'Expired',
+      `Generation ${ledger.signer} expired at ${secondTime(signer.notAfter)}. Check the clock, or rotate to a new generation.`,
+    );
   }
   if (now < signer.notBefore) {
-    return condition('Ready', 'False', 'Expired', `Generation ${ledger.signer} is not valid before ${secondTime(signer.notBefore)} by the operator's clock. Check the clock.`);
+    return condition(
+      'Ready',
+      'False',
+      'Expired',
+      `Generation ${ledger.signer} is not valid before ${secondTime(signer.notBefore)} by the operator's clock. Check the clock.`,
+    );
   }
   const bundle = ledger.bundle.map(generationName).join(' + ');
   const served = `Leaves are signed by ${generationName(ledger.signer ?? 0)}; the bundle is ${bundle}.`;
   return condition('Ready', 'True', 'Serving', alarm === null ? served : `${served} ${alarm}`);
 }
 
-function rotating(ca: ReplicationCA, { ledger, soakUntil, pending, stalled }: Decision, waiting: readonly Waiting[], signer: Certificate | undefined): ConditionUpdate {
+function rotating(
+  ca: ReplicationCA,
+  { ledger, soakUntil, pending, stalled }: Decision,
+  waiting: readonly Waiting[],
+  signer: Certificate | undefined,
+): ConditionUpdate {
   const { rotation } = ledger;
   if (rotation === null) {
     const change = pending?.message ?? specChange(authorityWish(ca), ledger, signer);
@@ -115,11 +158,21 @@ function rotating(ca: ReplicationCA, { ledger, soakUntil, pending, stalled }: De
     return condition('Rotating', 'False', 'Stable', 'No rotation is running.');
   }
   const where = `${rotation.stage} from ${generationName(rotation.from)} to ${generationName(rotation.to)}`;
-  if (stalled !== null) return condition('Rotating', 'True', 'GenerationUnavailable', `${where}: held. ${stalled.message}`);
-  if (soakUntil !== null) return condition('Rotating', 'True', 'Soaking', `${where}: proven by every member, held for the soak until ${secondTime(soakUntil)}.`);
+  if (stalled !== null)
+    return condition('Rotating', 'True', 'GenerationUnavailable', `${where}: held. ${stalled.message}`);
+  if (soakUntil !== null)
+    return condition(
+      'Rotating',
+      'True',
+      'Soaking',
+      `${where}: proven by every member, held for the soak until ${secondTime(soakUntil)}.`,
+    );
   const [first] = waiting;
   const tail = pending === null ? '' : ` ${pending.message}`;
-  const message = first === undefined ? `${where}.` : `${where}: waiting for ${waiting.length} of ${ledger.roster.size} members. ${first.message}`;
+  const message =
+    first === undefined
+      ? `${where}.`
+      : `${where}: waiting for ${waiting.length} of ${ledger.roster.size} members. ${first.message}`;
   return condition('Rotating', 'True', 'WaitingForEvidence', message + tail);
 }
 
@@ -129,7 +182,10 @@ function specChange(wish: AuthorityWish, ledger: Ledger, signer: Certificate | u
   const changed: string[] = [];
   if (signer.commonName !== `${wish.commonName} ${generationName(ledger.signer)}`) changed.push('the name');
   const key = keySpecOf(signer.publicKey);
-  const sameKey = key !== null && key.algorithm === wish.key.algorithm && (key.algorithm === 'Ed25519' || wish.key.algorithm === 'Ed25519' || key.size === wish.key.size);
+  const sameKey =
+    key !== null &&
+    key.algorithm === wish.key.algorithm &&
+    (key.algorithm === 'Ed25519' || wish.key.algorithm === 'Ed25519' || key.size === wish.key.size);
   if (!sameKey) changed.push('the kind of key');
   if (Math.abs(signer.notAfter - signer.notBefore - BACKDATE - wish.duration) > 2_000) changed.push('the duration');
   if (changed.length === 0) return null;
@@ -142,34 +198,56 @@ function listGenerations(ledger: Ledger, generations: ReadonlyMap<number, Certif
     const number = Number(text);
     const certificate = generations.get(number);
     if (certificate === undefined) return [];
-    const role = number === signer ? ('Signer' as const) : number === rotation?.to ? ('Next' as const) : ('Old' as const);
+    const role =
+      number === signer ? ('Signer' as const) : number === rotation?.to ? ('Next' as const) : ('Old' as const);
     const { subject, fingerprint, notBefore, notAfter } = certificate;
-    return [{ number, role, subject: clip(subject, 1_024), fingerprint, notBefore: secondTime(notBefore), notAfter: secondTime(notAfter), secretName }];
+    return [
+      {
+        number,
+        role,
+        subject: clip(subject, 1_024),
+        fingerprint,
+        notBefore: secondTime(notBefore),
+        notAfter: secondTime(notAfter),
+        secretName,
+      },
+    ];
   });
 }
 
 function countMembers(facts: Facts, ledger: Ledger) {
   const { roster, signer, rotation } = ledger;
-  const seen = (member: MemberKey, holds: (witness: NonNullable<ReturnType<Facts['witnesses']['get']>>[number]) => boolean): boolean => {
+  const seen = (
+    member: MemberKey,
+    holds: (witness: NonNullable<ReturnType<Facts['witnesses']['get']>>[number]) => boolean,
+  ): boolean => {
     const witnesses = facts.witnesses.get(member) ?? [];
     return witnesses.length > 0 && witnesses.every(holds);
   };
-  const count = (holds: Parameters<typeof seen>[1]): number => [...roster.keys()].filter((member) => seen(member, holds)).length;
+  const count = (holds: Parameters<typeof seen>[1]): number =>
+    [...roster.keys()].filter((member) => seen(member, holds)).length;
   return {
     total: roster.size,
-    trustNext: rotation === null ? 0 : count(({ evidence }) => evidence?.trusts.listening.includes(rotation.to) ?? false),
+    trustNext:
+      rotation === null ? 0 : count(({ evidence }) => evidence?.trusts.listening.includes(rotation.to) ?? false),
     onSigner: signer === null ? 0 : count(({ evidence }) => evidence?.presents?.generation === signer),
   };
 }
 
-function describeRotation(facts: Facts, decision: Decision, waiting: readonly Waiting[], signer: Certificate | undefined) {
+function describeRotation(
+  facts: Facts,
+  decision: Decision,
+  waiting: readonly Waiting[],
+  signer: Certificate | undefined,
+) {
   const { ledger, soakUntil, stalled } = decision;
   const { rotation } = ledger;
   const mustStartBy = signer === undefined ? {} : { mustStartBy: secondTime(startBy(facts.wish, signer)) };
   if (rotation === null) return mustStartBy;
   const { from, to, direction, stage, startedAt, since } = rotation;
   const [first] = waiting;
-  const next = stalled?.message ?? (soakUntil === null ? first?.message : `Nothing: the soak ends at ${secondTime(soakUntil)}.`);
+  const next =
+    stalled?.message ?? (soakUntil === null ? first?.message : `Nothing: the soak ends at ${secondTime(soakUntil)}.`);
   return {
     from,
     to,

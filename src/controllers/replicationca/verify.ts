@@ -11,7 +11,13 @@ export type LedgerState =
   | { readonly kind: 'new' }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
   /** A named generation was restored from a backup: same name and certificate, another UID. */
-  | { readonly kind: 'restored'; readonly read: LedgerSecret; readonly ledger: Ledger; readonly number: number; readonly record: GenerationRecord }
+  | {
+      readonly kind: 'restored';
+      readonly read: LedgerSecret;
+      readonly ledger: Ledger;
+      readonly number: number;
+      readonly record: GenerationRecord;
+    }
   | { readonly kind: 'good'; readonly read: LedgerSecret; readonly ledger: Ledger };
 
 /**
@@ -47,8 +53,11 @@ export function judgeLedger(ca: ObjectRef, read: LedgerSecret | null, secrets: r
   }
   for (const [text, record] of Object.entries(ledger.generations)) {
     const number = Number(text);
-    const kept = secrets.find((each): each is GenerationSecret => each.kind === 'generation' && each.meta.name === record.secretName);
-    if (kept === undefined) return refused(new Refusal('GenerationSecretMissing', missingGeneration(ca, number, record)));
+    const kept = secrets.find(
+      (each): each is GenerationSecret => each.kind === 'generation' && each.meta.name === record.secretName,
+    );
+    if (kept === undefined)
+      return refused(new Refusal('GenerationSecretMissing', missingGeneration(ca, number, record)));
     if (isProblem(kept.certificate) || kept.certificate.fingerprint !== record.fingerprint) {
       return refused(
         new Refusal(
@@ -68,6 +77,8 @@ export function judgeLedger(ca: ObjectRef, read: LedgerSecret | null, secrets: r
 export function leftovers(ledger: Ledger, secrets: readonly KeptSecret[]): readonly GenerationSecret[] {
   return secrets.filter(
     (kept): kept is GenerationSecret =>
-      kept.kind === 'generation' && kept.number <= ledger.highest && ledger.generations[kept.number]?.secretUid !== kept.meta.uid,
+      kept.kind === 'generation' &&
+      kept.number <= ledger.highest &&
+      ledger.generations[kept.number]?.secretUid !== kept.meta.uid,
   );
 }

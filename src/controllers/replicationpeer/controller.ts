@@ -89,9 +89,17 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
   };
 
   /** One member: all its endpoints. Null where one of them may not be probed yet. */
-  async function ask(facts: PeerFacts, question: Question, signal: AbortSignal): Promise<{ question: Question; answer: Seen | null; at: number }> {
+  async function ask(
+    facts: PeerFacts,
+    question: Question,
+    signal: AbortSignal,
+  ): Promise<{ question: Question; answer: Seen | null; at: number }> {
     const { member, generations, pace } = question;
-    const set = await canaries.make({ authorities: await authoritiesOf(facts, generations, signal), like: member.secret?.leaf ?? null, now: now() });
+    const set = await canaries.make({
+      authorities: await authoritiesOf(facts, generations, signal),
+      like: member.secret?.leaf ?? null,
+      now: now(),
+    });
     const observed = await Promise.all(
       member.endpoints.map(async ({ host, port, instances = 'One' }) => {
         const run = () =>
@@ -109,18 +117,34 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
             signal,
           );
         const endpoint = `${host}:${port}`;
-        return { host, port, instances, paced: await pacer.probe(endpoint, question.key, pace, run), dueAt: pacer.dueAt(endpoint, pace) };
+        return {
+          host,
+          port,
+          instances,
+          paced: await pacer.probe(endpoint, question.key, pace, run),
+          dueAt: pacer.dueAt(endpoint, pace),
+        };
       }),
     );
     const early = observed.flatMap(({ paced }) => (paced.kind === 'later' ? [paced.at] : []));
     if (early.length > 0) return { question, answer: null, at: Math.max(...early) };
-    const endpoints = observed.flatMap(({ paced, ...endpoint }) => (paced.kind === 'observed' ? [{ ...endpoint, observations: paced.value }] : []));
+    const endpoints = observed.flatMap(({ paced, ...endpoint }) =>
+      paced.kind === 'observed' ? [{ ...endpoint, observations: paced.value }] : [],
+    );
     const began = Math.min(...observed.map(({ paced }) => (paced.kind === 'observed' ? paced.startedAt : now())));
     const verdict = combineEvidence({ member: member.name, generations, endpoints });
-    return { question, answer: toSeen(facts, question, verdict, began), at: Math.max(...observed.map(({ dueAt }) => dueAt)) };
+    return {
+      question,
+      answer: toSeen(facts, question, verdict, began),
+      at: Math.max(...observed.map(({ dueAt }) => dueAt)),
+    };
   }
 
-  async function authoritiesOf({ ca, ledger }: PeerFacts, generations: readonly number[], signal: AbortSignal): Promise<ReadonlyMap<number, Authority>> {
+  async function authoritiesOf(
+    { ca, ledger }: PeerFacts,
+    generations: readonly number[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<number, Authority>> {
     const found = new Map<number, Authority>();
     for (const number of generations) {
       const record = ledger.generations[number];
@@ -131,12 +155,20 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
 
   /** Tells when the whole begins or ceases to work; single members are told by their rotation. */
   function tellEdges(peer: ReplicationPeer, after: ReturnType<typeof statusOf>): void {
-    const verified = (status: ReplicationPeer['status']): string | undefined => status?.conditions?.find(({ type }) => type === 'Verified')?.status;
+    const verified = (status: ReplicationPeer['status']): string | undefined =>
+      status?.conditions?.find(({ type }) => type === 'Verified')?.status;
     const [was, is] = [verified(peer.status), verified(after)];
     if (was === is) return;
     const [first] = after.edges?.failing ?? [];
-    if (is === 'True') tell(REPLICATION_PEER, peer.metadata, 'Normal', 'EdgeVerified', `All ${after.edges?.total ?? 0} edges were seen to work`);
-    else if (is === 'False' && first !== undefined) tell(REPLICATION_PEER, peer.metadata, 'Warning', 'EdgeFailing', `${first.from} -> ${first.to}: ${first.message}`);
+    if (is === 'True')
+      tell(
+        REPLICATION_PEER,
+        peer.metadata,
+        'Normal',
+        'EdgeVerified',
+        `All ${after.edges?.total ?? 0} edges were seen to work`,
+      );
+    else if (is === 'False' && first !== undefined)
+      tell(REPLICATION_PEER, peer.metadata, 'Warning', 'EdgeFailing', `${first.from} -> ${first.to}: ${first.message}`);
   }
 }
-

@@ -44,28 +44,52 @@ export function resolveCa(world: World, peer: ReplicationPeer): ObjectRef | Refu
     const key = memberKeyOf(peer, member);
     const kept = world.certificates.get(key);
     if (kept === undefined) {
-      return new Refusal('CertificateNotFound', `Member ${member.name} names ClusterCertificate ${key}, which does not exist. Create it or correct spec.members[].certificateRef.`);
+      return new Refusal(
+        'CertificateNotFound',
+        `Member ${member.name} names ClusterCertificate ${key}, which does not exist. Create it or correct spec.members[].certificateRef.`,
+      );
     }
     const certificate = objectOf(kept);
-    if (certificate === null) return new Refusal('CertificateNotFound', `ClusterCertificate ${key} of member ${member.name} is invalid; see its conditions.`);
+    if (certificate === null)
+      return new Refusal(
+        'CertificateNotFound',
+        `ClusterCertificate ${key} of member ${member.name} is invalid; see its conditions.`,
+      );
     cas.set(caKeyOf(certificate), key);
   }
   const [first, second] = [...cas];
   if (first === undefined) return new Refusal('CertificateNotFound', 'spec.members is empty.');
   if (second !== undefined) {
-    return new Refusal('MixedCA', `${first[1]} uses ReplicationCA ${first[0]}, but ${second[1]} uses ${second[0]}. All members of a peer share one CA: split the peer.`);
+    return new Refusal(
+      'MixedCA',
+      `${first[1]} uses ReplicationCA ${first[0]}, but ${second[1]} uses ${second[0]}. All members of a peer share one CA: split the peer.`,
+    );
   }
   const ca = refOf(first[0]);
   if (ca.namespace !== peer.metadata.namespace) {
-    return new Refusal('WrongNamespace', `Its members use ReplicationCA ${first[0]}, but a peer counts only in the namespace of its CA. Create it in ${ca.namespace}.`);
+    return new Refusal(
+      'WrongNamespace',
+      `Its members use ReplicationCA ${first[0]}, but a peer counts only in the namespace of its CA. Create it in ${ca.namespace}.`,
+    );
   }
   return ca;
 }
 
 /** Gathers the facts of a peer whose CA is known; null while that CA has no ledger or no signer. */
-export function observe(world: World, peer: ReplicationPeer, ca: ObjectRef, ledgerSecret: LedgerSecret | null): PeerFacts | null {
+export function observe(
+  world: World,
+  peer: ReplicationPeer,
+  ca: ObjectRef,
+  ledgerSecret: LedgerSecret | null,
+): PeerFacts | null {
   const authority = objectOf(world.cas.get(`${ca.namespace}/${ca.name}`));
-  if (authority === null || ledgerSecret === null || isProblem(ledgerSecret.ledger) || ledgerSecret.ledger.signer === null) return null;
+  if (
+    authority === null ||
+    ledgerSecret === null ||
+    isProblem(ledgerSecret.ledger) ||
+    ledgerSecret.ledger.signer === null
+  )
+    return null;
   const { ledger } = ledgerSecret;
   return {
     peer,
@@ -82,7 +106,10 @@ export function observe(world: World, peer: ReplicationPeer, ca: ObjectRef, ledg
 function memberFacts(world: World, peer: ReplicationPeer, member: Spec['members'][number]): PeerMember {
   const key = memberKeyOf(peer, member);
   const certificate = objectOf(world.certificates.get(key));
-  const kept = certificate === null ? undefined : world.secrets.get(`${certificate.metadata.namespace}/${secretNameOf(certificate)}`);
+  const kept =
+    certificate === null
+      ? undefined
+      : world.secrets.get(`${certificate.metadata.namespace}/${secretNameOf(certificate)}`);
   const content = kept?.kind === 'member' && kept.certificate === key && !isProblem(kept.content) ? kept.content : null;
   return {
     name: member.name,

@@ -54,11 +54,18 @@ export function planQuestions(facts: PeerFacts, dark: ReadonlyMap<string, number
 }
 
 /** What a verdict means for a member, as it stands in status. Trust seen before stays known while leaf and Secret are the same. */
-export function toSeen(facts: PeerFacts, { member, generations }: Question, verdict: MemberVerdict, observedAt: number): Seen {
+export function toSeen(
+  facts: PeerFacts,
+  { member, generations }: Question,
+  verdict: MemberVerdict,
+  observedAt: number,
+): Seen {
   const { secret } = member;
   const presents = verdict.presents === null ? undefined : presented(facts, verdict.presents);
   const sameAsBefore =
-    generations.length === 0 && member.seen?.revision === secret?.revision && member.seen?.presents?.fingerprint === presents?.fingerprint;
+    generations.length === 0 &&
+    member.seen?.revision === secret?.revision &&
+    member.seen?.presents?.fingerprint === presents?.fingerprint;
   const trusted = generations.filter((generation) => verdict.trusts.get(generation) === 'yes');
   const refused = generations.filter((generation) => verdict.refuses.has(generation));
   const finding = findingOf(facts, member, verdict, presents, generations.length === 0 ? null : trusted);
@@ -70,7 +77,9 @@ export function toSeen(facts: PeerFacts, { member, generations }: Question, verd
     observedAt: secondTime(observedAt),
     ...(presents === undefined ? {} : { presents }),
     // One trust store and one leaf for both roles: what a listening socket trusts, the member trusts (profile).
-    ...(sameAsBefore ? carried(member.seen) : { trusts: { listening: trusted, dialling: trusted }, refuses: { fresh: refused } }),
+    ...(sameAsBefore
+      ? carried(member.seen)
+      : { trusts: { listening: trusted, dialling: trusted }, refuses: { fresh: refused } }),
     reason: finding?.reason ?? 'Verified',
     ...(finding === null ? {} : { message: clip(finding.message, MAX_MESSAGE) }),
   };
@@ -83,7 +92,10 @@ function carried(seen: Seen | null) {
   };
 }
 
-function presented({ generations }: PeerFacts, { fingerprint, pem }: NonNullable<MemberVerdict['presents']>): NonNullable<Seen['presents']> {
+function presented(
+  { generations }: PeerFacts,
+  { fingerprint, pem }: NonNullable<MemberVerdict['presents']>,
+): NonNullable<Seen['presents']> {
   const generation = issuerOf(parseCertificate(pem), generations);
   return generation === null ? { fingerprint } : { fingerprint, generation };
 }
@@ -97,7 +109,10 @@ function findingOf(
 ): { readonly reason: string; readonly message: string } | null {
   if (verdict.reason !== '') return { reason: verdict.reason, message: verdict.message };
   if (presents !== undefined && presents.fingerprint !== secret?.leaf.fingerprint) {
-    const what = presents.generation === undefined ? 'a certificate of a foreign issuer' : `another leaf of generation ${presents.generation}`;
+    const what =
+      presents.generation === undefined
+        ? 'a certificate of a foreign issuer'
+        : `another leaf of generation ${presents.generation}`;
     return {
       reason: 'NotPresented',
       message: `${name} presents ${what} (${presents.fingerprint.slice(0, 8)}) than its Secret holds (${secret?.leaf.fingerprint.slice(0, 8)}). If that lasts, make the member reload its files.`,
@@ -132,27 +147,40 @@ export interface EdgeFinding extends Edge {
   readonly message: string;
 }
 
-/** The edges that are not verified: `to` must present its leaf and `from` trust its issuer, and the other way round. */
+/**
+ * The edges that are not verified: `to` must present a leaf that `from` trusts, and the other way round. A member that has not loaded its
+ * newest files yet does not break an edge: that is what a rotation is about.
+ */
 export function judgeEdges(peer: ReplicationPeer, seen: ReadonlyMap<string, Seen>): readonly EdgeFinding[] {
   return edgesOf(peer).flatMap(({ from, to }) => {
-    const fault = faultOf(from, seen.get(from)) ?? faultOf(to, seen.get(to)) ?? distrust(from, to, seen) ?? distrust(to, from, seen);
+    const fault =
+      blindness(from, seen.get(from)) ??
+      blindness(to, seen.get(to)) ??
+      distrust(from, to, seen) ??
+      distrust(to, from, seen);
     return fault === null ? [] : [{ from, to, ...fault }];
   });
 }
 
 type Fault = Omit<EdgeFinding, 'from' | 'to'>;
 
-function faultOf(name: string, seen: Seen | undefined): Fault | null {
+function blindness(name: string, seen: Seen | undefined): Fault | null {
   if (seen === undefined) return { seen: false, reason: 'NeverObserved', message: `${name} has not been probed yet.` };
-  if (seen.reason === 'Verified') return null;
-  return { seen: SEEN_FAULTS.has(seen.reason), reason: seen.reason, message: seen.message ?? '' };
+  const { reason, message = '', presents, trusts } = seen;
+  if (reason === 'Contradictory') return { seen: true, reason, message };
+  if (presents === undefined || trusts === undefined) return { seen: false, reason, message };
+  if (presents.generation === undefined) return { seen: true, reason: 'NotPresented', message };
+  return null;
 }
 
-const SEEN_FAULTS: ReadonlySet<string> = new Set(['NotPresented', 'NotTrusted', 'Contradictory']);
-
 function distrust(judge: string, shown: string, seen: ReadonlyMap<string, Seen>): Fault | null {
-  const generation = seen.get(shown)?.presents?.generation;
-  const trusts = seen.get(judge)?.trusts?.listening;
-  if (generation === undefined || trusts === undefined || trusts.includes(generation)) return null;
-  return { seen: true, reason: 'NotTrusted', message: `${judge} does not trust generation ${generation}, of which ${shown} presents a leaf.` };
+  const { generation = 0 } = seen.get(shown)?.presents ?? {};
+  const { trusts, refuses, reason = '', message = '' } = seen.get(judge) ?? {};
+  if (trusts?.listening.includes(generation) === true) return null;
+  if (refuses?.fresh.includes(generation) !== true) return { seen: false, reason, message };
+  return {
+    seen: true,
+    reason: 'NotTrusted',
+    message: `${judge} does not trust generation ${generation}, of which ${shown} presents a leaf.`,
+  };
 }

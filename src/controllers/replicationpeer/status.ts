@@ -10,13 +10,22 @@ import { type EdgeFinding, edgesOf, judgeEdges } from './plan.ts';
 const MAX_LISTED = 20;
 
 /** The status after a pass. Its `members` are the evidence: the one status that is also input. */
-export function statusOf(peer: ReplicationPeer, refusal: Refusal | null, seen: ReadonlyMap<string, Seen>, now: number): ReplicationPeerStatus {
+export function statusOf(
+  peer: ReplicationPeer,
+  refusal: Refusal | null,
+  seen: ReadonlyMap<string, Seen>,
+  now: number,
+): ReplicationPeerStatus {
   const { generation } = peer.metadata;
   const failing = judgeEdges(peer, seen);
   const total = edgesOf(peer).length;
   const updates =
     refusal === null
-      ? [...progress(null), condition('Ready', 'True', 'Resolved', 'Every reference resolves.'), verified(total, failing, seen)]
+      ? [
+          ...progress(null),
+          condition('Ready', 'True', 'Resolved', 'Every reference resolves.'),
+          verified(total, failing, seen),
+        ]
       : unresolved(refusal);
   const blocked = peer.spec.members.find(({ name }) => seen.get(name)?.reason !== 'Verified');
   return {
@@ -27,17 +36,24 @@ export function statusOf(peer: ReplicationPeer, refusal: Refusal | null, seen: R
       total,
       verified: total - failing.length,
       summary: `${total - failing.length}/${total}`,
-      failing: failing.slice(0, MAX_LISTED).map(({ from, to, reason, message }) => ({ from, to, reason, message: clip(message, MAX_MESSAGE) })),
+      failing: failing
+        .slice(0, MAX_LISTED)
+        .map(({ from, to, reason, message }) => ({ from, to, reason, message: clip(message, MAX_MESSAGE) })),
       failingTotal: failing.length,
     },
-    ...(blocked === undefined || refusal !== null ? {} : { blockedBy: clip(`${blocked.name}/${seen.get(blocked.name)?.reason ?? 'NeverObserved'}`, MAX_DISPLAY) }),
+    ...(blocked === undefined || refusal !== null
+      ? {}
+      : { blockedBy: clip(`${blocked.name}/${seen.get(blocked.name)?.reason ?? 'NeverObserved'}`, MAX_DISPLAY) }),
   };
 }
 
 /** A certificate that does not exist may still come; everything else is for the user to put right. */
 function unresolved(refusal: Refusal): readonly ConditionUpdate[] {
   const mayCome = refusal.reason === 'CertificateNotFound';
-  return [...progress(mayCome ? null : refusal, refusal.message), condition('Ready', 'False', refusal.reason, refusal.message)];
+  return [
+    ...progress(mayCome ? null : refusal, refusal.message),
+    condition('Ready', 'False', refusal.reason, refusal.message),
+  ];
 }
 
 function verified(total: number, failing: readonly EdgeFinding[], seen: ReadonlyMap<string, Seen>): ConditionUpdate {
@@ -45,27 +61,40 @@ function verified(total: number, failing: readonly EdgeFinding[], seen: Readonly
   if (first === undefined) {
     const members = [...seen.values()];
     const blind = members.find(({ reason }) => reason !== 'Verified');
-    if (blind !== undefined || members.length === 0) return condition('Verified', 'Unknown', 'EdgesUnknown', blind?.message ?? 'No member has been probed yet.');
-    return condition('Verified', 'True', 'AllEdgesVerified', total === 1 ? 'The edge was seen to work.' : `All ${total} edges were seen to work.`);
+    if (blind !== undefined || members.length === 0)
+      return condition('Verified', 'Unknown', 'EdgesUnknown', blind?.message ?? 'No member has been probed yet.');
+    return condition(
+      'Verified',
+      'True',
+      'AllEdgesVerified',
+      total === 1 ? 'The edge was seen to work.' : `All ${total} edges were seen to work.`,
+    );
   }
   const broken = failing.find((edge) => edge.seen);
   const { from, to, message } = broken ?? first;
   const text = `${total - failing.length} of ${total} edges were seen to work. ${from} -> ${to}: ${message}`;
-  return broken === undefined ? condition('Verified', 'Unknown', 'EdgesUnknown', text) : condition('Verified', 'False', 'EdgesFailing', text);
+  return broken === undefined
+    ? condition('Verified', 'Unknown', 'EdgesUnknown', text)
+    : condition('Verified', 'False', 'EdgesFailing', text);
 }
 
 /**
  * Evidence is written at once when it answers a newer question or says something else; else, while a gate waits, once per interval,
  * so that it stays fresh. In quiet times the same news is no news.
  */
-export function worthWriting(peer: ReplicationPeer, after: ReplicationPeerStatus, { ledger, interval }: PeerFacts, now: number): boolean {
+export function worthWriting(
+  peer: ReplicationPeer,
+  after: ReplicationPeerStatus,
+  { ledger, interval }: PeerFacts,
+  now: number,
+): boolean {
   const { status: before } = peer;
   if (before === null || before.observedGeneration !== after.observedGeneration) return true;
   const gate = ledger.rotation !== null;
   const gist = ({ members = [], conditions = [] }: ReplicationPeerStatus) =>
     JSON.stringify([
       conditions.map(({ type, status, reason, message }) => [type, status, reason, message]),
-      members.map(({ epoch, observedAt: _, ...rest }) => [gate ? epoch : 0, sorted(rest)]),
+      members.map((seen) => sorted({ ...seen, observedAt: null, epoch: gate ? seen.epoch : 0 })),
     ]);
   if (gist(before) !== gist(after)) return true;
   if (!gate) return false;

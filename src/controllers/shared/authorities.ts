@@ -22,7 +22,8 @@ async function readKey(client: Client, ref: ObjectRef, key: string, signal: Abor
 
 function textOf(secret: KubeObject, key: string): string | null {
   const data = secret['data'];
-  const value = typeof data === 'object' && data !== null ? Object.entries(data).find(([name]) => name === key)?.[1] : undefined;
+  const entries: [string, unknown][] = typeof data === 'object' && data !== null ? Object.entries(data) : [];
+  const value = entries.find(([name]) => name === key)?.[1];
   return typeof value === 'string' ? Buffer.from(value, 'base64').toString('utf8') : null;
 }
 
@@ -106,20 +107,25 @@ export class Authorities {
     if (secret.metadata.uid !== record.secretUid) throw invalid('it was made anew since the ledger named it');
     const certificatePem = textOf(secret, SECRET_KEYS.certificate);
     const keyPem = textOf(secret, SECRET_KEYS.privateKey);
-    if (certificatePem === null || keyPem === null) throw invalid(`it lacks ${SECRET_KEYS.certificate} or ${SECRET_KEYS.privateKey}`);
+    if (certificatePem === null || keyPem === null)
+      throw invalid(`it lacks ${SECRET_KEYS.certificate} or ${SECRET_KEYS.privateKey}`);
     const passphrase =
-      record.passphraseRef === null ? undefined : await readPassphrase(this.#client, namespace, record.passphraseRef, signal);
+      record.passphraseRef === null
+        ? undefined
+        : await readPassphrase(this.#client, namespace, record.passphraseRef, signal);
     let certificate: Certificate;
     try {
       certificate = parseCertificate(certificatePem);
-      if (certificate.fingerprint !== record.fingerprint) throw invalid('its certificate has another fingerprint than the ledger says');
+      if (certificate.fingerprint !== record.fingerprint)
+        throw invalid('its certificate has another fingerprint than the ledger says');
       const key = decodePrivateKey(keyPem, passphrase);
       if (!keyMatches(certificate, key)) throw invalid('its key does not belong to its certificate');
       return { certificate, key };
     } catch (error) {
       if (!(error instanceof PkiError)) throw error;
       if (error.reason === 'WrongPassphrase' || error.reason === 'PassphraseRequired') {
-        const where = record.passphraseRef === null ? 'none is named' : `Secret ${namespace}/${record.passphraseRef.name}`;
+        const where =
+          record.passphraseRef === null ? 'none is named' : `Secret ${namespace}/${record.passphraseRef.name}`;
         throw new Refusal(
           'PassphraseUnavailable',
           `The passphrase (${where}) does not open the key in Secret ${name}. Put back the passphrase that it was encrypted with.`,

@@ -7,7 +7,11 @@ import { isProblem, type KeptSecret, type MemberSecret } from './secrets.ts';
 import type { View } from './view.ts';
 
 /** The certificates of the generations that a ledger names, as far as their Secrets are there. */
-export function generationsOf(secrets: View<KeptSecret>, namespace: string, ledger: Ledger): ReadonlyMap<number, Certificate> {
+export function generationsOf(
+  secrets: View<KeptSecret>,
+  namespace: string,
+  ledger: Ledger,
+): ReadonlyMap<number, Certificate> {
   const found = new Map<number, Certificate>();
   for (const [number, record] of Object.entries(ledger.generations)) {
     const kept = secrets.get(`${namespace}/${record.secretName}`);
@@ -38,7 +42,11 @@ export function issuerOf(leaf: Certificate, generations: ReadonlyMap<number, Cer
 }
 
 /** What a member's Secret holds, in the ledger's words; null when it cannot be used as a certificate at all. */
-export function secretFact(kept: MemberSecret, ledger: Ledger, generations: ReadonlyMap<number, Certificate>): SecretFact | null {
+export function secretFact(
+  kept: MemberSecret,
+  ledger: Ledger,
+  generations: ReadonlyMap<number, Certificate>,
+): SecretFact | null {
   const { content } = kept;
   if (isProblem(content) || !content.keyMatches) return null;
   return {

@@ -17,7 +17,10 @@ export type Teller = (
 /** The status of an object that the schema refuses: what is wrong, field by field, and nothing else. */
 export function invalidStatus<K extends Kind>(kept: Kept<K>, now: number): object {
   const problems = kept.parsed.ok ? [] : kept.parsed.problems;
-  const refusal = new Refusal('InvalidSpec', `The object is not valid: ${problems.join('; ')}. Correct it and apply it again.`);
+  const refusal = new Refusal(
+    'InvalidSpec',
+    `The object is not valid: ${problems.join('; ')}. Correct it and apply it again.`,
+  );
   const updates = [...progress(refusal), condition('Ready', 'False', refusal.reason, refusal.message)];
   return {
     observedGeneration: kept.meta.generation,
@@ -26,7 +29,8 @@ export function invalidStatus<K extends Kind>(kept: Kept<K>, now: number): objec
 }
 
 function storedConditions(status: unknown): Parameters<typeof nextConditions>[0] {
-  if (typeof status !== 'object' || status === null || !('conditions' in status) || !Array.isArray(status.conditions)) return undefined;
+  if (typeof status !== 'object' || status === null || !('conditions' in status) || !Array.isArray(status.conditions))
+    return undefined;
   return status.conditions.filter(isCondition);
 }
 

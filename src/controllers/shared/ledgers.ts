@@ -41,7 +41,12 @@ export class Ledgers {
     try {
       const { metadata } = await this.#client.getMetadata(SECRETS, ref);
       const cached = this.cached(ca);
-      if (cached !== null && cached.meta.uid === metadata.uid && cached.meta.resourceVersion === metadata.resourceVersion) return cached;
+      if (
+        cached !== null &&
+        cached.meta.uid === metadata.uid &&
+        cached.meta.resourceVersion === metadata.resourceVersion
+      )
+        return cached;
       const kept = this.#secrets.remember(await this.#client.get(SECRETS, ref));
       return kept.kind === 'ledger' ? kept : null;
     } catch (error) {
@@ -58,7 +63,8 @@ export class Ledgers {
   async commit(ca: ObjectRef, read: LedgerSecret, ledger: Ledger, signal: AbortSignal): Promise<LedgerSecret> {
     const object = ledgerSecret(ca, ledger, read.meta.resourceVersion);
     const kept = this.#secrets.remember(await this.#client.update(SECRETS, object, { signal }));
-    if (kept.kind !== 'ledger' || isProblem(kept.ledger)) throw new Error(`the ledger of ${keyOf(ca)} did not come back as it was written`);
+    if (kept.kind !== 'ledger' || isProblem(kept.ledger))
+      throw new Error(`the ledger of ${keyOf(ca)} did not come back as it was written`);
     return kept;
   }
 }

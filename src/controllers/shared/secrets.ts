@@ -207,7 +207,13 @@ function caLabels(ca: ObjectRef, role: string): Record<string, string> {
 }
 
 /** The metadata that says whose Secret it is and under which decision it was written. */
-export function memberMetadata(ca: ObjectRef, certificate: string, uid: string, deletionPolicy: DeletionPolicy, epoch: number) {
+export function memberMetadata(
+  ca: ObjectRef,
+  certificate: string,
+  uid: string,
+  deletionPolicy: DeletionPolicy,
+  epoch: number,
+) {
   return {
     labels: { ...caLabels(ca, ROLES.member), [LABELS.certificate]: certificate },
     annotations: {

@@ -44,9 +44,13 @@ export function nextConditions(
   generation: number,
   now: number,
 ): Condition[] {
-  return [...setConditions(before?.map((each) => ({ ...each })), updates, { observedGeneration: generation, now, owned: ORDER })].map(
-    ({ observedGeneration = generation, ...rest }) => ({ ...rest, observedGeneration }),
-  );
+  return [
+    ...setConditions(
+      before?.map((each) => ({ ...each })),
+      updates,
+      { observedGeneration: generation, now, owned: ORDER },
+    ),
+  ].map(({ observedGeneration = generation, ...rest }) => ({ ...rest, observedGeneration }));
 }
 
 /** JSON with sorted keys and without undefined members: two objects that the API server would store alike are the same text. */

@@ -103,7 +103,8 @@ export class View<T extends HasMeta> {
     const kept = this.#keep(raw);
     const key = keyOf(kept.meta);
     const seen = this.#informers.get(kept.meta.namespace)?.get(key);
-    if (seen === undefined || seen.meta.uid !== kept.meta.uid || isNewer(kept.meta, seen.meta)) this.#own.set(key, kept);
+    if (seen === undefined || seen.meta.uid !== kept.meta.uid || isNewer(kept.meta, seen.meta))
+      this.#own.set(key, kept);
     return kept;
   }
 

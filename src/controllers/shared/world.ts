@@ -78,15 +78,31 @@ export class World {
   constructor({ client, namespaces, mark, log }: WorldOptions) {
     this.#mark = mark;
     const common = { client, namespaces, log };
-    this.cas = new View({ ...common, resource: REPLICATION_CA, keep: keepObject('ReplicationCA'), onChange: (c) => this.#onCa(c) });
+    this.cas = new View({
+      ...common,
+      resource: REPLICATION_CA,
+      keep: keepObject('ReplicationCA'),
+      onChange: (c) => this.#onCa(c),
+    });
     this.certificates = new View({
       ...common,
       resource: CLUSTER_CERTIFICATE,
       keep: keepObject('ClusterCertificate'),
       onChange: (c) => this.#onCertificate(c),
     });
-    this.peers = new View({ ...common, resource: REPLICATION_PEER, keep: keepObject('ReplicationPeer'), onChange: (c) => this.#onPeer(c) });
-    this.secrets = new View({ ...common, resource: SECRETS, labelSelector: OURS, keep: keepSecret, onChange: (c) => this.#onSecret(c) });
+    this.peers = new View({
+      ...common,
+      resource: REPLICATION_PEER,
+      keep: keepObject('ReplicationPeer'),
+      onChange: (c) => this.#onPeer(c),
+    });
+    this.secrets = new View({
+      ...common,
+      resource: SECRETS,
+      labelSelector: OURS,
+      keep: keepSecret,
+      onChange: (c) => this.#onSecret(c),
+    });
     this.trusts = new View({
       ...common,
       resource: CONFIG_MAPS,
@@ -181,7 +197,8 @@ export class World {
     if (!own) this.#mark('ReplicationPeer', key, { low: initial });
     if (!evidenceOnly) this.#peersByMember.move(key, memberKeys(old), memberKeys(now));
     const members = new Set([...memberKeys(old), ...memberKeys(now)]);
-    for (const member of evidenceOnly ? changedEvidence(old, now) : members) this.#mark('ClusterCertificate', member, { low: initial });
+    for (const member of evidenceOnly ? changedEvidence(old, now) : members)
+      this.#mark('ClusterCertificate', member, { low: initial });
     for (const ca of new Set([...members].map((member) => this.#caOf(member)))) {
       if (ca !== null) this.#mark('ReplicationCA', ca, { low: initial });
     }
@@ -201,7 +218,8 @@ export class World {
       case 'member':
         this.#mark('ClusterCertificate', kept.certificate, { low: initial });
         // A Secret that is gone may have stood in the way of another certificate.
-        if (after === undefined) for (const other of this.certificatesWanting(key)) this.#mark('ClusterCertificate', other);
+        if (after === undefined)
+          for (const other of this.certificatesWanting(key)) this.#mark('ClusterCertificate', other);
         if (initial) break;
         for (const peer of this.#peersByMember.get(kept.certificate)) this.#mark('ReplicationPeer', peer);
         this.#mark('ReplicationCA', kept.ca, { after: this.#rotates(kept.ca) ? 0 : SECRET_WINDOW });
@@ -211,10 +229,13 @@ export class World {
         break;
       case 'generation':
         this.#mark('ReplicationCA', kept.ca, { low: initial });
-        if (!initial) for (const certificate of this.certificatesOf(kept.ca)) this.#mark('ClusterCertificate', certificate, { low: true });
+        if (!initial)
+          for (const certificate of this.certificatesOf(kept.ca))
+            this.#mark('ClusterCertificate', certificate, { low: true });
         break;
       case 'stray':
-        for (const certificate of this.certificatesWanting(key)) this.#mark('ClusterCertificate', certificate, { low: initial });
+        for (const certificate of this.certificatesWanting(key))
+          this.#mark('ClusterCertificate', certificate, { low: initial });
         break;
     }
   }
@@ -284,10 +305,16 @@ function memberKeys(peer: ReplicationPeer | null): readonly MemberKey[] {
 /** Members of which something else is seen than before: `Delivered` of their certificates follows. */
 function changedEvidence(before: ReplicationPeer | null, after: ReplicationPeer | null): ReadonlySet<MemberKey> {
   const told = (peer: ReplicationPeer | null) =>
-    new Map(peer?.status?.members?.map((seen) => [seen.certificate, JSON.stringify([seen.presents, seen.revision, seen.reason, seen.message])]));
+    new Map(
+      peer?.status?.members?.map((seen) => [
+        seen.certificate,
+        JSON.stringify([seen.presents, seen.revision, seen.reason, seen.message]),
+      ]),
+    );
   const [old, now] = [told(before), told(after)];
   const changed = new Set<MemberKey>();
-  for (const member of [...memberKeys(before), ...memberKeys(after)]) if (old.get(member) !== now.get(member)) changed.add(member);
+  for (const member of [...memberKeys(before), ...memberKeys(after)])
+    if (old.get(member) !== now.get(member)) changed.add(member);
   return changed;
 }
 
