@@ -22,7 +22,7 @@ import {
   type Ports,
   writeServerFiles,
 } from './components.ts';
-import { applyCrds } from './crds.ts';
+import { applyCrds } from './kubectl.ts';
 import { tail } from './run.ts';
 
 export interface Order {

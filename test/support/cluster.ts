@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, inject } from 'vitest';
+import { kubectlEnvironment } from '../control-plane/kubectl.ts';
 import { type Finished, run, tail } from '../control-plane/run.ts';
 
 export interface TestCluster {
@@ -51,7 +52,7 @@ export function testCluster(): TestCluster {
 
   const kubectl: TestCluster['kubectl'] = (args, { input, kubeconfig: other } = {}) =>
     run(binary, ['--kubeconfig', other ?? kubeconfig, ...args], {
-      env: { PATH: process.env['PATH'], HOME: dir, KUBERC: 'off', KUBECACHEDIR: join(dir, 'kubectl-cache') },
+      env: kubectlEnvironment(dir),
       ...(input === undefined ? {} : { input }),
     });
   const checked = async (args: readonly string[], input?: string): Promise<string> => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { ensureBinaries } from '../control-plane/binaries.ts';
 import { startControlPlane } from '../control-plane/control-plane.ts';
-import { applyCrds } from '../control-plane/crds.ts';
+import { applyCrds } from '../control-plane/kubectl.ts';
 import { run, tail } from '../control-plane/run.ts';
 
 /** What the test files are told of the cluster; paths, because it crosses processes. */
