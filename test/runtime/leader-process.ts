@@ -1,0 +1,61 @@
+/**
+ * One operator process, reduced to leading: while it leads, it writes as fast as it is allowed to. The parent reads what it says on
+ * standard output, one word and perhaps a number per line: ready, elected, wrote, fenced, lost.
+ */
+import { type Client, FencedError, loadClient } from '../../src/runtime/client.ts';
+import { LeaderElection } from '../../src/runtime/leader.ts';
+
+const [, , kubeconfig, namespace, identity, mode] = process.argv;
+if (kubeconfig === undefined || namespace === undefined || identity === undefined) throw new Error('three arguments');
+
+const CONFIG_MAP = { group: '', version: 'v1', plural: 'configmaps', kind: 'ConfigMap' };
+const say = (line: string) => process.stdout.write(`${line}\n`);
+
+const client = loadClient({ kubeconfig });
+const election = new LeaderElection({
+  client,
+  namespace,
+  name: 'leader',
+  identity,
+  leaseDurationMs: 3_000,
+  renewDeadlineMs: 2_000,
+  retryPeriodMs: 400,
+  onElected: () => {
+    say('elected');
+    void writeForEver(mode === 'unfenced' ? client : client.fenced(election.mayWrite));
+  },
+  onLost: () => {
+    say('lost');
+    // A last write, as from a pass that was half done.
+    void write(mode === 'unfenced' ? client : client.fenced(election.mayWrite)).then(() => process.exit(1));
+  },
+});
+
+let tries = 0;
+let writes = 0;
+
+async function writeForEver(through: Client): Promise<void> {
+  for (;;) {
+    await write(through);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+async function write(through: Client): Promise<void> {
+  try {
+    // No two are alike: every write that arrives leaves a new version behind.
+    const data = { try: String(++tries) };
+    const body = { metadata: { namespace, name: `written-by-${identity}` }, data };
+    const ref = { namespace, name: body.metadata.name };
+    await through.patch(CONFIG_MAP, ref, { type: 'apply', body, fieldManager: 'test', force: true });
+    say(`wrote ${++writes}`);
+  } catch (error) {
+    say(error instanceof FencedError ? 'fenced' : `failed ${String(error)}`);
+  }
+}
+
+process.on('SIGTERM', () => {
+  void election.stop().then(() => process.exit(0));
+});
+election.start();
+say('ready');
