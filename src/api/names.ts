@@ -71,7 +71,7 @@ export const ROLES = {
   member: 'member',
 } as const;
 
-/** Annotations on member Secrets. */
+/** Annotations on the Secrets that we write. */
 export const ANNOTATIONS = {
   /** Ledger epoch under which the content was written; never goes back. */
   epoch: 'replicert.io/epoch',

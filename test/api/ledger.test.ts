@@ -118,11 +118,12 @@ describe('what is encoded', () => {
     const text = encodeLedger(large);
     expect(text.length).toBeLessThan(600_000);
     const times = Array.from({ length: 15 }, () => {
-      const began = performance.now();
+      const began = process.threadCpuUsage();
       decodeLedger(text);
-      return performance.now() - began;
+      const { user, system } = process.threadCpuUsage(began);
+      return (user + system) / 1_000;
     });
-    expect(Math.min(...times)).toBeLessThan(15); // the fastest: other tests run beside this one
+    expect(Math.min(...times)).toBeLessThan(15); // ms of this thread alone, the fastest: the rest is warming up and garbage
   });
 });
 

@@ -124,7 +124,7 @@ describe('hostile input', () => {
   });
 
   test('of great depth or length ends soon', () => {
-    const began = performance.now();
+    const began = process.threadCpuUsage();
     let deep: unknown = 1;
     for (let n = 0; n < 100_000; n++) deep = { spec: deep };
     expect(parseObject('ReplicationCA', { metadata: { name: 'a' }, spec: deep }).ok).toBe(true);
@@ -132,6 +132,7 @@ describe('hostile input', () => {
     const members = Array.from({ length: 300_000 }, () => ({}));
     const parsed = parseObject('ReplicationPeer', { metadata: { name: 'a' }, spec: { members } });
     expect(!parsed.ok && parsed.problems).toContain('spec.members: must have at most 64 items');
-    expect(performance.now() - began).toBeLessThan(3_000);
+    const { user, system } = process.threadCpuUsage(began);
+    expect((user + system) / 1_000).toBeLessThan(3_000);
   });
 });
