@@ -1,0 +1,257 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { MemberKey } from '../../src/api/names.ts';
+import { type Decision, plan } from '../../src/rotation/plan.ts';
+import { NOW, SimulatedMesh } from './world.ts';
+
+const A: MemberKey = 'ns/a';
+const B: MemberKey = 'ns/b';
+
+let mesh: SimulatedMesh;
+beforeEach(() => {
+  mesh = new SimulatedMesh([A, B]);
+  mesh.settle();
+});
+
+const decide = (): Decision => plan(mesh.facts(), mesh.now);
+const wish = (changes: Partial<SimulatedMesh['wish']>): void => {
+  mesh.wish = { ...mesh.wish, ...changes };
+};
+function pass(): Decision {
+  const decision = decide();
+  mesh.beginPlan();
+  mesh.finish(mesh.unfinished.length - 1);
+  return decision;
+}
+function deliver(...members: readonly MemberKey[]): void {
+  for (const member of members) {
+    mesh.beginWrite(member);
+    while (mesh.unfinished.length > 0) mesh.finish(0);
+    mesh.load(member);
+  }
+}
+function look(...members: readonly MemberKey[]): void {
+  for (const member of members) mesh.beginProbe(member);
+  while (mesh.unfinished.length > 0) mesh.finish(0);
+}
+const reasons = ({ findings, held }: Decision): Record<string, string> =>
+  Object.fromEntries(
+    [...findings, ...held].flatMap(([member, finding]) => (finding.ok ? [] : [[member, finding.reason]])),
+  );
+
+describe('the wanted generation', () => {
+  test('unset: the CA stays until renewBefore, then rotates to the next number', () => {
+    expect(decide().step.kind).toBe('rest');
+    wish({ renewBefore: 20 * 365 * 24 * 3_600_000 });
+    mesh.now = NOW + 5 * 365 * 24 * 3_600_000;
+    expect(decide().step.kind, 'never more than a third of the life before the end').toBe('rest');
+    mesh.now = NOW + 6 * 365 * 24 * 3_600_000;
+    expect(decide().step).toMatchObject({ kind: 'mint', generation: 2 });
+  });
+
+  test('a number may be skipped, and is never used twice', () => {
+    wish({ generation: 7 });
+    mesh.settle();
+    expect(mesh.ledger).toMatchObject({ signer: 7, highest: 7 });
+    wish({ generation: 3 });
+    const { step, stalled } = decide();
+    expect(step.kind).toBe('rest');
+    expect(stalled).toMatchObject({ reason: 'GenerationUnavailable' });
+    expect(stalled?.message).toMatch(/Set it to 7 to stay, or to 8 or more/);
+  });
+
+  test('pinned past the deadline: said, not done', () => {
+    wish({ generation: 1, renewBefore: 365 * 24 * 3_600_000 });
+    mesh.now = NOW + 8.5 * 365 * 24 * 3_600_000;
+    expect(decide()).toMatchObject({ step: { kind: 'rest' }, pending: { reason: 'PinnedPastDeadline' } });
+  });
+
+  test('while rotating: a higher number waits, the old one and a gone one hold everything', () => {
+    wish({ generation: 2 });
+    pass();
+    wish({ generation: 5 });
+    expect(decide().pending?.message).toMatch(/Generation 5 starts when the rotation to generation 2 is complete/);
+    for (const generation of [1]) {
+      wish({ generation });
+      const decision = decide();
+      expect(decision.stalled?.message).toMatch(/Set it to 2 to go on/);
+      expect(decision.step.kind).toBe('rest');
+    }
+    wish({ generation: null });
+    expect(decide().step.kind, 'removing the field moves nothing; the rotation goes on').toBe('commit');
+  });
+});
+
+describe('grants', () => {
+  beforeEach(() => {
+    wish({ generation: 2 });
+    pass();
+  });
+
+  test('one at a time, and the next only when the first is proven', () => {
+    pass();
+    expect([...mesh.ledger.roster.values()].map(({ grant }) => grant)).toEqual(['Open', null]);
+    expect(reasons(decide())).toEqual({ [A]: 'WaitingForSecret', [B]: 'WaitingForGrant' });
+    expect(decide().step.kind).toBe('rest');
+    mesh.beginWrite(A);
+    mesh.finish(0);
+    look(A);
+    expect(reasons(decide())[A], 'written, but not loaded').toBe('NotTrusted');
+    mesh.load(A);
+    look(A);
+    pass();
+    expect(mesh.ledger.roster.get(A)?.grant).toBe('Proven');
+  });
+
+  test('maxConcurrent as a number and as a percentage, rounded up', () => {
+    wish({ maxConcurrent: 2 });
+    pass();
+    expect([...mesh.ledger.roster.values()].map(({ grant }) => grant)).toEqual(['Open', 'Open']);
+    const many = new SimulatedMesh(['ns/a', 'ns/b', 'ns/c', 'ns/d', 'ns/e']);
+    many.settle();
+    many.wish = { ...many.wish, generation: 2, maxConcurrent: '25%' };
+    for (const _ of [1, 2]) {
+      many.beginPlan();
+      many.finish(0);
+    }
+    expect([...many.ledger.roster.values()].filter(({ grant }) => grant === 'Open')).toHaveLength(2);
+  });
+
+  test('a member in no peer, one never seen, one that is dark: each blocks by its name', () => {
+    pass();
+    deliver(A);
+    mesh.member(A).dark = true;
+    look(A);
+    expect(reasons(decide())[A]).toBe('Unreachable');
+    mesh.member(A).evidence = null;
+    expect(reasons(decide())[A]).toBe('NeverObserved');
+    const facts = { ...mesh.facts(), witnesses: new Map() };
+    expect(reasons(plan(facts, mesh.now))[A]).toBe('NoPeer');
+  });
+
+  test('evidence that is stale, or from the future, or of another Secret is unknown', () => {
+    pass();
+    deliver(A);
+    look(A);
+    mesh.now += 91_000;
+    expect(reasons(decide())[A]).toBe('Stale');
+    mesh.now -= 91_000 + 3_600_000;
+    expect(reasons(decide())[A]).toBe('FromTheFuture');
+    mesh.now = NOW;
+    const member = mesh.member(A);
+    if (member.secret !== null) member.secret = { ...member.secret, revision: 'other' };
+    expect(reasons(decide())[A]).toBe('Outdated');
+  });
+
+  test('a Roll grant waits for everybody else; who alone is in the way may be healed by its own grant', () => {
+    while (mesh.ledger.rotation?.stage === 'Append') {
+      pass();
+      deliver(A, B);
+      look(A, B);
+    }
+    mesh.member(B).dark = true;
+    look(A, B);
+    const decision = pass();
+    expect(reasons(decision)[B]).toBe('Unreachable');
+    expect(mesh.ledger.roster.get(A)?.grant, 'B is not known to trust generation 2').toBeNull();
+    expect(mesh.ledger.roster.get(B)?.grant).toBe('Open');
+  });
+
+  test('a member seen to regress stops all grants', () => {
+    pass();
+    deliver(A);
+    look(A);
+    pass();
+    mesh.member(A).loaded = { leaf: 1, bundle: [1], fingerprint: mesh.member(A).secret?.leafFingerprint ?? '' };
+    look(A);
+    const decision = pass();
+    expect(decision.step.kind).toBe('rest');
+    expect(reasons(decision)[A]).toBe('NotTrusted');
+  });
+});
+
+describe('soak', () => {
+  test('counts from the proof, survives silence, begins again after a seen no', () => {
+    wish({ generation: 2, soak: 60_000 });
+    for (let i = 0; i < 12 && mesh.ledger.rotation?.provenSince == null; i++) {
+      pass();
+      deliver(A, B);
+      look(A, B);
+    }
+    expect(mesh.ledger.rotation).toMatchObject({ stage: 'Append', provenSince: new Date(NOW).toISOString() });
+    mesh.now += 59_000;
+    look(A, B);
+    expect(decide()).toMatchObject({ step: { kind: 'rest' }, soakUntil: NOW + 60_000 });
+
+    const loaded = mesh.member(A).loaded;
+    mesh.member(A).loaded = { leaf: 1, bundle: [1], fingerprint: 'x' };
+    look(A);
+    pass();
+    expect(mesh.ledger.rotation?.provenSince).toBeNull();
+    mesh.member(A).loaded = loaded;
+    look(A, B);
+    pass();
+    mesh.now += 60_000;
+    look(A, B);
+    pass();
+    expect(mesh.ledger.rotation?.stage).toBe('Roll');
+  });
+});
+
+describe('the roster', () => {
+  test('stable: a joiner is issued at once, a deleted certificate leaves', () => {
+    mesh.join('ns/c');
+    pass();
+    expect(mesh.ledger.roster.get('ns/c')).toMatchObject({ leaf: 1, bundle: [1], grant: null });
+    mesh.member('ns/c').exists = false;
+    pass();
+    expect(mesh.ledger.roster.has('ns/c')).toBe(false);
+  });
+
+  test('absence counts only where somebody looks', () => {
+    mesh.member(A).exists = false;
+    expect(plan({ ...mesh.facts(), watched: () => false }, mesh.now).step.kind).toBe('rest');
+  });
+
+  test('rotating: a deleted member stays, blocks, and goes when it is named as departed', () => {
+    wish({ generation: 2 });
+    pass();
+    mesh.member(B).exists = false;
+    pass();
+    expect(mesh.ledger.roster.has(B)).toBe(true);
+    expect(reasons(decide())[B]).toBe('Deleted');
+    wish({ departed: new Set([A, B]) });
+    pass();
+    expect([...mesh.ledger.roster.keys()], 'an entry counts only while no certificate of that name exists').toEqual([
+      A,
+    ]);
+  });
+
+  test('rotating: a joiner gets its first Secret as a grant, with a leaf of the signer', () => {
+    wish({ generation: 2 });
+    pass();
+    mesh.join('ns/c');
+    pass();
+    expect(mesh.ledger.roster.get('ns/c')).toMatchObject({ leaf: null, grant: null });
+    mesh.settle();
+    expect(mesh.ledger).toMatchObject({ signer: 2, rotation: null });
+    expect(mesh.ledger.roster.get('ns/c')).toMatchObject({ leaf: 2, bundle: [2] });
+  });
+
+  test('a CA that is being deleted starts nothing and lets its members go', () => {
+    wish({ generation: 2, deleting: true });
+    expect(decide().step.kind).toBe('rest');
+    mesh.member(A).exists = false;
+    mesh.member(B).exists = false;
+    pass();
+    expect(mesh.ledger.roster.size).toBe(0);
+  });
+});
+
+test('planning is a function: the same facts give the same decision, and nothing given is changed', () => {
+  wish({ generation: 2 });
+  pass();
+  const facts = mesh.facts();
+  const before = JSON.stringify([facts.ledger, [...facts.ledger.roster]]);
+  expect(plan(facts, mesh.now)).toEqual(plan(facts, mesh.now));
+  expect(JSON.stringify([facts.ledger, [...facts.ledger.roster]])).toBe(before);
+});

@@ -1,0 +1,239 @@
+/**
+ * An adversarial mesh in memory, for the planner: Secrets are written late or never, members load them whenever they like, probes begin
+ * and end at different times, passes act on what they read long ago. Every action is one atomic step; the order is chosen by the test.
+ */
+import { emptyLedger, type GenerationRecord, type Ledger } from '../../src/api/ledger.ts';
+import type { MemberKey } from '../../src/api/names.ts';
+import { sameBundle } from '../../src/rotation/content.ts';
+import type { CertificateFact, Evidence, Facts, SecretFact, Wish, Witness } from '../../src/rotation/facts.ts';
+import { type Decision, plan } from '../../src/rotation/plan.ts';
+import { adoptGeneration } from '../../src/rotation/stages.ts';
+
+export const NOW = Date.parse('2026-10-05T00:00:00Z');
+const YEAR = 365 * 24 * 3_600_000;
+
+export const record = (number: number): GenerationRecord => ({
+  secretName: `ca-g${number}`,
+  fingerprint: String(number).padStart(64, '0'),
+  secretUid: `uid-${number}`,
+  passphraseRef: null,
+});
+
+export interface Loaded {
+  readonly leaf: number;
+  readonly bundle: readonly number[];
+  readonly fingerprint: string;
+}
+
+interface Member {
+  readonly uid: string;
+  exists: boolean;
+  /** Version of the Secret object: what resourceVersion is. */
+  version: number;
+  secret: SecretFact | null;
+  loaded: Loaded | null;
+  evidence: Evidence | null;
+  dark: boolean;
+}
+
+/** Something that was begun on what was true then, and is finished later. */
+type Unfinished =
+  | { readonly kind: 'plan'; readonly epoch: number; readonly decision: Decision }
+  | { readonly kind: 'write'; readonly member: MemberKey; readonly version: number; readonly next: SecretFact }
+  | { readonly kind: 'probe'; readonly member: MemberKey; readonly epoch: number; readonly revision: string };
+
+export class SimulatedMesh {
+  ledger: Ledger = adoptGeneration(emptyLedger('2026-10-01T00:00:00Z'), 1, record(1), NOW);
+  readonly members = new Map<MemberKey, Member>();
+  wish: Wish = {
+    generation: null,
+    renewBefore: 0,
+    soak: 0,
+    maxConcurrent: 1,
+    departed: new Set(),
+    deleting: false,
+  };
+  now = NOW;
+  unfinished: Unfinished[] = [];
+  /** The most grants that were open at one time. */
+  mostOpen = 0;
+  #counter = 0;
+
+  constructor(members: readonly MemberKey[]) {
+    for (const member of members) this.join(member);
+  }
+
+  join(member: MemberKey): void {
+    this.members.set(member, {
+      uid: `uid-${member}`,
+      exists: true,
+      version: 0,
+      secret: null,
+      loaded: null,
+      evidence: null,
+      dark: false,
+    });
+  }
+
+  member(key: MemberKey): Member {
+    const member = this.members.get(key);
+    if (member === undefined) throw new Error(`no member ${key}`);
+    return member;
+  }
+
+  facts(): Facts {
+    const certificates = new Map<MemberKey, CertificateFact>();
+    const witnesses = new Map<MemberKey, readonly Witness[]>();
+    for (const [key, { uid, exists, secret, evidence }] of this.members) {
+      if (exists) certificates.set(key, { uid, barred: null, secret });
+      witnesses.set(key, [
+        { peer: 'mesh', member: key, roles: { listens: true, dials: true }, freshFor: 90_000, evidence },
+      ]);
+    }
+    const generations = new Map(
+      Object.keys(this.ledger.generations).map((number) => [
+        Number(number),
+        { notBefore: NOW - YEAR, notAfter: NOW + 9 * YEAR },
+      ]),
+    );
+    return { wish: this.wish, ledger: this.ledger, generations, certificates, witnesses, watched: () => true };
+  }
+
+  // ---- what the operator does -----------------------------------------------------------------------------------
+
+  beginPlan(): void {
+    this.unfinished.push({ kind: 'plan', epoch: this.ledger.epoch, decision: plan(this.facts(), this.now) });
+  }
+
+  beginWrite(key: MemberKey): void {
+    const entry = this.ledger.roster.get(key);
+    const member = this.member(key);
+    if (entry === undefined || entry.leaf === null || !member.exists) return;
+    const { secret, version } = member;
+    if (secret !== null && secret.epoch > this.ledger.epoch) return;
+    const sameLeaf = secret?.leaf === entry.leaf;
+    const right =
+      sameLeaf && secret.bundle !== null && sameBundle(secret.bundle, entry.bundle) && secret.epoch >= entry.since;
+    if (right) return;
+    this.#counter++;
+    const next: SecretFact = {
+      epoch: this.ledger.epoch,
+      revision: `r${this.#counter}`,
+      leaf: entry.leaf,
+      leafFingerprint: sameLeaf ? secret.leafFingerprint : `leaf-${this.#counter}`,
+      leafNotAfter: NOW + YEAR,
+      bundle: entry.bundle,
+    };
+    this.unfinished.push({ kind: 'write', member: key, version, next });
+  }
+
+  beginProbe(key: MemberKey): void {
+    const { secret } = this.member(key);
+    if (secret !== null)
+      this.unfinished.push({ kind: 'probe', member: key, epoch: this.ledger.epoch, revision: secret.revision });
+  }
+
+  /** Finishes the i-th thing that was begun; what was outrun fails as the API server would make it fail. */
+  finish(i: number): void {
+    const [task] = this.unfinished.splice(i, 1);
+    if (task === undefined) return;
+    switch (task.kind) {
+      case 'plan':
+        if (task.epoch === this.ledger.epoch) this.#commit(task.decision);
+        return;
+      case 'write': {
+        const member = this.member(task.member);
+        if (member.version !== task.version) return;
+        member.version++;
+        member.secret = task.next;
+        return;
+      }
+      case 'probe':
+        this.member(task.member).evidence = this.#see(task.member, task.epoch, task.revision);
+    }
+  }
+
+  /** The process dies: everything that was begun is forgotten. */
+  crash(): void {
+    this.unfinished = [];
+  }
+
+  #commit({ step }: Decision): void {
+    if (step.kind === 'rest') return;
+    const next =
+      step.kind === 'commit'
+        ? step.ledger
+        : adoptGeneration(this.ledger, step.generation, record(step.generation), this.now);
+    if (next.epoch !== this.ledger.epoch + 1) throw new Error(`epoch went from ${this.ledger.epoch} to ${next.epoch}`);
+    this.ledger = next;
+    this.mostOpen = Math.max(this.mostOpen, [...next.roster.values()].filter(({ grant }) => grant === 'Open').length);
+  }
+
+  #see(key: MemberKey, epoch: number, revision: string): Evidence {
+    const { loaded, dark } = this.member(key);
+    const blind = dark || loaded === null;
+    const known = Object.keys(this.ledger.generations).map(Number);
+    return {
+      epoch,
+      revision,
+      observedAt: this.now,
+      presents: blind ? null : { fingerprint: loaded.fingerprint, generation: loaded.leaf },
+      trusts: blind ? { listening: [], dialling: [] } : { listening: loaded.bundle, dialling: loaded.bundle },
+      refuses: blind ? [] : known.filter((number) => !loaded.bundle.includes(number)),
+      reason: blind ? 'Unreachable' : '',
+      message: blind ? `${key} is unreachable` : '',
+    };
+  }
+
+  // ---- what members do --------------------------------------------------------------------------------------------
+
+  /** A dark member hangs: it loads nothing, but its links live on what it loaded before. */
+  load(key: MemberKey): void {
+    const member = this.member(key);
+    const { secret, dark } = member;
+    if (dark || secret === null || secret.leaf === null || secret.bundle === null) return;
+    member.loaded = { leaf: secret.leaf, bundle: secret.bundle, fingerprint: secret.leafFingerprint };
+  }
+
+  // ---- what must hold ---------------------------------------------------------------------------------------------
+
+  /** The links that are broken now: a leaf really presented that a partner's really loaded bundle does not hold. */
+  brokenLinks(): string[] {
+    const live = [...this.members].flatMap(([key, { loaded }]) => (loaded === null ? [] : [{ key, loaded }]));
+    return live.flatMap((from) =>
+      live
+        .filter((to) => to.key !== from.key && !to.loaded.bundle.includes(from.loaded.leaf))
+        .map((to) => `${to.key} does not trust generation ${from.loaded.leaf} of ${from.key}`),
+    );
+  }
+
+  /** Everybody does everything in turn, until nothing changes any more: what a healthy world comes to. */
+  settle(rounds = 400): void {
+    for (let round = 0; round < rounds; round++) {
+      const before = JSON.stringify([this.ledger.epoch, this.ledger.rotation]);
+      this.beginPlan();
+      for (const key of this.members.keys()) this.beginWrite(key);
+      while (this.unfinished.length > 0) this.finish(0);
+      for (const key of this.members.keys()) {
+        this.load(key);
+        this.beginProbe(key);
+      }
+      while (this.unfinished.length > 0) this.finish(0);
+      const after = plan(this.facts(), this.now);
+      if (after.step.kind === 'rest' && before === JSON.stringify([this.ledger.epoch, this.ledger.rotation])) return;
+    }
+    throw new Error(`the mesh does not settle: ${JSON.stringify(this.ledger.rotation)}`);
+  }
+}
+
+/** Small, seeded, and good enough to choose the next step (mulberry32). */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
