@@ -46,6 +46,7 @@ describe('forbiddenImports', () => {
     ['profiles/x.ts', `import { type KeySpec, keyMatches } from '../pki/keys.ts';`],
     ['main.ts', `import { plan } from './rotation/plan.ts';`],
     ['main.ts', `import { helper } from '../test/support/cluster.ts';`],
+    ['runtime/x.ts', `import { options } from '../options.ts';`],
     ['cellar/x.ts', `export const x = 1;`],
   ])('in %s it refuses %s', (file, code) => {
     expect(check(file, code)).toHaveLength(1);
@@ -60,7 +61,7 @@ describe('forbiddenImports', () => {
     ['profiles/vast.ts', `import type { KeySpec } from '../pki/keys.ts'; import { type Port } from '../api/port.ts';`],
     ['runtime/client.ts', `import { KubeConfig } from '@kubernetes/client-node/dist/config.js'; import 'node:net';`],
     ['controllers/mesh/x.ts', `import { plan } from '../../rotation/plan.ts'; import { y } from '../shared/y.ts';`],
-    ['main.ts', `import { start } from './controllers/start.ts';`],
+    ['main.ts', `import { start } from './controllers/start.ts'; import { options } from './options.ts';`],
   ])('in %s it lets %s pass', (file, code) => {
     expect(check(file, code)).toEqual([]);
   });
