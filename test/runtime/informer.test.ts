@@ -192,6 +192,35 @@ describe('an informer', () => {
     expect(pauses).toEqual([375, 750, 375]);
   });
 
+  it('survives credentials that expire: the next ones are fetched, and nothing is missed', async () => {
+    let token = 'old';
+    follow({ client: server.client({ credentials: async () => server.credentials(token) }) });
+    (await begin(thing('a', '1', 1))).end();
+    token = 'new';
+    await clock.elapse();
+    (await server.next()).refuse(401, 'Unauthorized', 'Unauthorized');
+    const watch = await server.next();
+    expect(watch.headers['authorization']).toBe('Bearer new');
+    expect(watch.query.get('resourceVersion')).toBe('10');
+    watch.event('MODIFIED', thing('a', '11', 2));
+    expect(await told(2)).toHaveLength(2);
+  });
+
+  it('survives credentials that cannot be had', async () => {
+    let broken = true;
+    const credentials = async () => {
+      if (broken) throw new Error('the plug-in failed');
+      return server.credentials();
+    };
+    follow({ client: server.client({ credentials }) });
+    await clock.elapse();
+    broken = false;
+    await clock.elapse();
+    (await server.next()).page('10', []);
+    await informer.whenSynced();
+    expect(logged).toHaveLength(2);
+  });
+
   it('keeps trying when the very first list fails, and stays unsynced', async () => {
     follow();
     for (let i = 0; i < 3; i++) {
