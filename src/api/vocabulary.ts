@@ -39,6 +39,8 @@ const CONDITION_REASONS = {
   PassphraseUnavailable: 'The passphrase Secret is missing, empty, or does not open the CA key.',
   BundleUnsafe: 'The coming bundle would break a verifier: same key, same subject or same key id twice.',
   TrustConflict: 'The ConfigMap in which the bundle is published is not ours.',
+  ClockWrong:
+    "The operator's clock and the API server's differ by minutes: nothing is signed or judged until they agree.",
   CANotFound: 'caRef names no ReplicationCA.',
   CANotReady: 'The ReplicationCA has no signer yet.',
   NamespaceNotAllowed: 'The ReplicationCA does not list this namespace in allowedNamespaces.',

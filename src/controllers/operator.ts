@@ -8,6 +8,7 @@ import { clusterCertificateController } from './clustercertificate/controller.ts
 import { replicationCAController } from './replicationca/controller.ts';
 import { replicationPeerController } from './replicationpeer/controller.ts';
 import { Authorities } from './shared/authorities.ts';
+import { controllerClock } from './shared/clock.ts';
 import type { Teller } from './shared/invalid.ts';
 import { Ledgers } from './shared/ledgers.ts';
 import { World } from './shared/world.ts';
@@ -52,7 +53,7 @@ export class Operator {
       ledgers: new Ledgers(client, this.#world.secrets),
       authorities: new Authorities(client),
       tell,
-      now: Date.now,
+      clock: controllerClock(client, Date.now),
     };
     const runner = (kind: Kind, reconcile: ConstructorParameters<typeof Runner>[0]['reconcile'], deadlineMs?: number) =>
       new Runner({

@@ -130,6 +130,8 @@ export interface Client {
    * Both share their connections.
    */
   fenced(mayWrite: () => boolean): Client;
+  /** Milliseconds by which the API server's clock is ahead of ours, by its last answer; null before the first. Exact to a second or two. */
+  readonly clockOffset: number | null;
   /** Ends all connections. Calls under way fail. */
   close(): Promise<void>;
 }
@@ -202,6 +204,10 @@ class HttpClient implements Client {
 
   fenced(mayWrite: () => boolean): Client {
     return new HttpClient(this.#transport, this.#userAgent, this.#clock, mayWrite);
+  }
+
+  get clockOffset(): number | null {
+    return this.#transport.clockOffset;
   }
 
   close(): Promise<void> {

@@ -146,7 +146,6 @@ export class Informer<T> {
     const { client, resource, namespace, labelSelector } = this.#options;
     const { signal } = this.#stop;
     const page = await client.listPage<KubeObject>(resource, { namespace, labelSelector, signal, continue: token });
-    if (signal.aborted) return { got: 'gap' };
     if (token === null) this.#listed = new Set();
     const apiVersion = apiVersionOf(resource);
     for (const object of page.items) {

@@ -25,6 +25,8 @@ export interface HttpRequest {
 export interface HttpResponse {
   readonly status: number;
   readonly retryAfter: string | undefined;
+  /** The server's clock, as its Date header says. */
+  readonly date: string | undefined;
   /** The body, unless `onChunk` took it. */
   readonly text: string;
 }
@@ -46,6 +48,7 @@ export class Transport {
   readonly #credentials: CredentialCache;
   readonly #clock: Clock;
   readonly #liveness: Liveness;
+  #clockOffset: number | null = null;
   #lanes: { readonly madeFor: string; readonly prefix: string; readonly calls: Lane; readonly watches: Lane } | null =
     null;
 
@@ -60,9 +63,18 @@ export class Transport {
     const held = this.#credentials.current();
     const credentials = held instanceof Promise ? await held : held;
     const response = await this.#exchange(request, credentials);
+    // The answer to a watch is as old as the watch.
+    if (response.date !== undefined && request.onChunk === undefined) {
+      this.#clockOffset = Date.parse(response.date) - this.#clock.now();
+    }
     if (response.status !== 401) return response;
     const others = await this.#credentials.instead(credentials);
     return others === null ? response : this.#exchange(request, others);
+  }
+
+  /** Milliseconds by which the server's clock was ahead of ours at the last answer; null before the first. */
+  get clockOffset(): number | null {
+    return this.#clockOffset;
   }
 
   /** Ends every connection at once. */
@@ -197,6 +209,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #settled = false;
   #status = 0;
   #retryAfter: string | undefined;
+  #date: string | undefined;
   #chunks: Buffer[] = [];
 
   constructor(
@@ -230,6 +243,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#status = status;
     const retryAfter = headers['retry-after'];
     if (typeof retryAfter === 'string') this.#retryAfter = retryAfter;
+    const date = headers['date'];
+    if (typeof date === 'string') this.#date = date;
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -250,7 +265,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     const [first] = this.#chunks;
     const text =
       first === undefined ? '' : this.#chunks.length === 1 ? first.toString() : Buffer.concat(this.#chunks).toString();
-    this.#resolve({ status: this.#status, retryAfter: this.#retryAfter, text });
+    this.#resolve({ status: this.#status, retryAfter: this.#retryAfter, date: this.#date, text });
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {

@@ -4,6 +4,7 @@ import { type Client, isNotFound, refOf } from '../../runtime/client.ts';
 import { secondTime } from '../../runtime/clock.ts';
 import type { Pass, Wake } from '../../runtime/runner.ts';
 import type { Authorities } from '../shared/authorities.ts';
+import type { ControllerClock } from '../shared/clock.ts';
 import { caKeyOf } from '../shared/effective.ts';
 import { invalidStatus, type Teller } from '../shared/invalid.ts';
 import type { Ledgers } from '../shared/ledgers.ts';
@@ -23,7 +24,7 @@ export interface ClusterCertificateTools {
   readonly ledgers: Ledgers;
   readonly authorities: Authorities;
   readonly tell: Teller;
-  readonly now: () => number;
+  readonly clock: ControllerClock;
 }
 
 /** A certificate that waits for its first Secret says so only when that lasts. */
@@ -31,7 +32,8 @@ const PATIENCE = 3_000;
 
 /** Keeps one member's Secret as the ledger and its spec want it: observe -> plan -> (read the ledger live, plan again) -> perform. */
 export function clusterCertificateController(tools: ClusterCertificateTools) {
-  const { client, world, ledgers, authorities, tell, now } = tools;
+  const { client, world, ledgers, authorities, tell, clock } = tools;
+  const { now } = clock;
 
   return async function reconcile(key: string, { signal, log }: Pass): Promise<Wake> {
     const kept = world.certificates.get(key);
@@ -47,9 +49,12 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     let facts = observe(world, certificate, ledgers.cached(ca));
     let plan = planCertificate(facts, now());
     let { secret } = facts;
-    let refusal = plan.refusal;
+    const wrongClock = clock.refusal();
+    // What is served stays as it was told: by a wrong clock everything looks expired. Only who has nothing yet is told why.
+    if (wrongClock !== null && secret !== null) return { kind: 'after', ms: wrongClock.retryAfter ?? 0 };
+    let refusal = wrongClock ?? plan.refusal;
     let done: Work | null = null;
-    if (acts(plan.work)) {
+    if (acts(plan.work) && wrongClock === null) {
       // Nothing is signed on hearsay: the decision is made again on the ledger as it is.
       facts = observe(world, certificate, await ledgers.live(ca));
       plan = planCertificate(facts, now());

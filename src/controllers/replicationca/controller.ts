@@ -8,6 +8,7 @@ import { secondTime } from '../../runtime/clock.ts';
 import { finalizerStep } from '../../runtime/finalizers.ts';
 import type { Pass, Wake } from '../../runtime/runner.ts';
 import type { Authorities } from '../shared/authorities.ts';
+import type { ControllerClock } from '../shared/clock.ts';
 import { generationsOf } from '../shared/facts.ts';
 import { invalidStatus, type Teller } from '../shared/invalid.ts';
 import type { Ledgers } from '../shared/ledgers.ts';
@@ -28,7 +29,7 @@ export interface ReplicationCATools {
   readonly ledgers: Ledgers;
   readonly authorities: Authorities;
   readonly tell: Teller;
-  readonly now: () => number;
+  readonly clock: ControllerClock;
 }
 
 /** While nothing but counters changes, status follows at most this often. */
@@ -38,7 +39,8 @@ const ROTATION_PERIOD = 10_000;
 
 /** Keeps ledger, generations and published bundle of one CA: observe -> plan (the rotation machine) -> perform, one ledger write at most. */
 export function replicationCAController(tools: ReplicationCATools) {
-  const { client, world, ledgers, authorities, tell, now } = tools;
+  const { client, world, ledgers, authorities, tell, clock } = tools;
+  const { now } = clock;
   const writtenAt = new Map<string, number>();
 
   return async function reconcile(key: string, { signal, log }: Pass): Promise<Wake> {
@@ -80,6 +82,8 @@ export function replicationCAController(tools: ReplicationCATools) {
     try {
       const read = await readLedger(ref, kept.meta.deleting, signal);
       if (read === null) return { ...base, refusal: null };
+      const wrong = kept.meta.deleting ? null : clock.refusal();
+      if (wrong !== null) throw wrong;
       const moved = await move(kept, ca, ref, read, signal, log);
       const { ledger } = moved.decision;
       const generations = generationsOf(world.secrets, ca.metadata.namespace, ledger);

@@ -4,6 +4,7 @@ import { type Client, isNotFound } from '../../runtime/client.ts';
 import { secondTime } from '../../runtime/clock.ts';
 import { finalizerStep } from '../../runtime/finalizers.ts';
 import type { Authorities } from '../shared/authorities.ts';
+import type { ControllerClock } from '../shared/clock.ts';
 import { condition, nextConditions, progress, writeStatus } from '../shared/status.ts';
 import { CONFIG_MAPS } from '../shared/secrets.ts';
 import type { Kept, World } from '../shared/world.ts';
@@ -15,7 +16,12 @@ import type { Outcome } from './status.ts';
  * or deleted.
  */
 export async function removeAuthority(
-  { client, world, authorities, now }: { client: Client; world: World; authorities: Authorities; now: () => number },
+  {
+    client,
+    world,
+    authorities,
+    clock: { now },
+  }: { client: Client; world: World; authorities: Authorities; clock: ControllerClock },
   kept: Kept<'ReplicationCA'>,
   ca: ReplicationCA,
   outcome: Outcome,

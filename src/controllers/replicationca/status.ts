@@ -49,6 +49,8 @@ export function statusOf({ ca, refusal, alarm, rotation, bundleSha256 }: Outcome
         ? condition('Ready', 'False', 'Pending', 'The first generation is about to be made.')
         : condition('Ready', 'False', refusal.reason, refusal.message);
     return {
+      // What was known last stays to be seen; the conditions say that it is not believed now.
+      ...(refusal === null ? {} : ca.status),
       ...conditions([...progress(refusal, refusal === null ? ready.message : null), ready]),
       phase: refusal === null ? 'Pending' : 'Stalled',
     };

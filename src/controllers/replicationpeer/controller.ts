@@ -9,6 +9,7 @@ import { type EndpointObservation, probeEndpoint, type Resolve } from '../../pro
 import type { Client } from '../../runtime/client.ts';
 import type { Pass, Wake } from '../../runtime/runner.ts';
 import type { Authorities } from '../shared/authorities.ts';
+import type { ControllerClock } from '../shared/clock.ts';
 import { invalidStatus, type Teller } from '../shared/invalid.ts';
 import type { Ledgers } from '../shared/ledgers.ts';
 import { Refusal } from '../shared/refusal.ts';
@@ -24,7 +25,7 @@ export interface ReplicationPeerTools {
   readonly ledgers: Ledgers;
   readonly authorities: Authorities;
   readonly tell: Teller;
-  readonly now: () => number;
+  readonly clock: ControllerClock;
   readonly resolve?: Resolve;
 }
 
@@ -33,7 +34,8 @@ const LEDGER_RETRY = 10_000;
 
 /** Looks at the members of one peer by real handshakes and writes down what was seen: the evidence by which rotations move. */
 export function replicationPeerController(tools: ReplicationPeerTools) {
-  const { client, world, ledgers, tell, now } = tools;
+  const { client, world, ledgers, tell, clock } = tools;
+  const { now } = clock;
   const canaries = new Canaries(randomBytes);
   const slots = new Slots();
   const pacer = new Pacer<EndpointObservation[]>({
@@ -55,6 +57,8 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
       await writeStatus(client, REPLICATION_PEER, world.peers, kept, invalidStatus(kept, now()), signal);
       return { kind: 'onChange' };
     }
+    const wrong = clock.refusal();
+    if (wrong !== null) return { kind: 'after', ms: wrong.retryAfter ?? 0 };
     const ca = resolveCa(world, peer);
     if (ca instanceof Refusal) {
       await writeStatus(client, REPLICATION_PEER, world.peers, kept, statusOf(peer, ca, new Map(), now()), signal);

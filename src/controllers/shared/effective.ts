@@ -1,6 +1,7 @@
 /** What specs come to when profile and defaults are filled in. */
 import type { ClusterCertificate, ReplicationCA } from '../../api/objects.ts';
 import { parseDuration } from '../../api/duration.ts';
+import { parseInstant } from '../../api/instant.ts';
 import type { MemberKey } from '../../api/names.ts';
 import type { Subject } from '../../pki/issue.ts';
 import type { KeyEncoding, KeySpec } from '../../pki/keys.ts';
@@ -69,7 +70,7 @@ export function leafWish({ metadata, spec }: ClusterCertificate, ca: Replication
     encoding: spec.privateKey?.encoding ?? profile.leafEncoding,
     duration: durationOf(spec.duration, DEFAULTS.leafDuration),
     renewBefore: durationOf(spec.renewBefore, DEFAULTS.leafRenewBefore),
-    reissueBefore: spec.reissueBefore === undefined ? null : Date.parse(spec.reissueBefore),
+    reissueBefore: spec.reissueBefore === undefined ? null : parseInstant(spec.reissueBefore),
     secretName: secretNameOf({ metadata, spec }),
     labels: spec.secretTemplate?.labels ?? {},
     annotations: spec.secretTemplate?.annotations ?? {},
