@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ApiError, type ApiObject, NoAnswerError } from '../../src/runtime/client.ts';
+import { sleep } from '../../src/runtime/clock.ts';
 import { LeaderElection } from '../../src/runtime/leader.ts';
 import { FakeClock, settle } from './fake-clock.ts';
 
@@ -10,6 +11,8 @@ class LeaseStore {
   reads = 0;
   /** Called before each request; throws to make it fail. */
   fault: () => void = () => {};
+  /** How long the answer to an update takes. */
+  latency: () => Promise<void> = async () => {};
   #version = 0;
 
   client() {
@@ -27,6 +30,7 @@ class LeaseStore {
       },
       update: async <T extends ApiObject>(_resource: unknown, object: T): Promise<T> => {
         this.fault();
+        await this.latency();
         if (this.lease === null) throw new ApiError('update Lease', 404, 'NotFound', 'no');
         if (this.lease.metadata.resourceVersion !== object.metadata.resourceVersion) {
           throw new ApiError('update Lease', 409, 'Conflict', 'no');
@@ -154,6 +158,22 @@ describe('leader election', () => {
     await clock.advance(60_000);
     expect(election.mayWrite()).toBe(false);
     expect(store.writes).toBe(1);
+    await election.stop();
+  });
+
+  it('counts from when a renewal was sent, not from when it was answered', async () => {
+    const store = new LeaseStore();
+    const { election, clock } = candidate(store, 'a');
+    await settle();
+    store.latency = () => sleep(clock, 3_000);
+    await clock.advance(5_000); // sent at 2 s, answered at 5 s
+    store.fault = () => {
+      throw new NoAnswerError('update Lease', 'ECONNREFUSED', false);
+    };
+    await clock.advance(6_999);
+    expect(election.mayWrite()).toBe(true);
+    await clock.advance(1);
+    expect(election.mayWrite()).toBe(false);
     await election.stop();
   });
 

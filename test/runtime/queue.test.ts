@@ -90,6 +90,21 @@ describe('a work queue', () => {
     expect(bench.started).toEqual(['a', 'a']);
   });
 
+  it('does not find the place that an overtaking key left behind', async () => {
+    const bench = new Bench(0);
+    bench.queue.add('first', { low: true });
+    bench.queue.add('first');
+    bench.serve(2);
+    await settle();
+    bench.queue.add('first', { low: true });
+    bench.queue.add('second', { low: true });
+    await settle();
+    expect(bench.running).toEqual(['first', 'second']);
+    expect(bench.overlaps).toBe(0);
+    await bench.finish();
+    expect(bench.started).toEqual(['first', 'second', 'first']);
+  });
+
   it('keeps the earliest of several wake-ups, and none after the pass they asked for', async () => {
     const bench = new Bench(1);
     bench.queue.addAfter('a', 500);
@@ -98,6 +113,7 @@ describe('a work queue', () => {
     await bench.clock.advance(99);
     expect(bench.started).toEqual([]);
     await bench.clock.advance(1);
+    expect(bench.started).toEqual(['a']);
     await bench.finish();
     await bench.clock.advance(10_000);
     expect(bench.started).toEqual(['a']);
