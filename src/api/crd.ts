@@ -208,6 +208,20 @@ export function customResourceDefinition(kind: Kind) {
   };
 }
 
+/** The status of an object that nobody has looked at yet. */
+const UNSEEN = {
+  observedGeneration: 0,
+  conditions: [
+    {
+      type: 'Ready',
+      status: 'Unknown',
+      reason: 'Pending',
+      message: 'Waiting for the operator.',
+      lastTransitionTime: '1970-01-01T00:00:00Z',
+    },
+  ],
+};
+
 function rootSchema(kind: Kind, description: string): Structural {
   const { spec, status, name } = DEFINITIONS[kind];
   return {
@@ -226,7 +240,12 @@ function rootSchema(kind: Kind, description: string): Structural {
       kind: { type: 'string', description: kind },
       metadata: { type: 'object', properties: { name: { type: 'string' } } },
       spec: { ...withImmutables(kind, structural(spec, 'spec')), description: 'What is wanted.' },
-      status: { ...structural(status, 'status'), description: 'What was found. Written by Replicert only.' },
+      status: {
+        ...structural(status, 'status'),
+        description: 'What was found. Written by Replicert only.',
+        // From its first moment an object says that it is not ready yet (kstatus, kubectl wait), without a write of ours.
+        default: UNSEEN,
+      },
     },
   };
 }

@@ -2,6 +2,7 @@ import { emptyLedger, type Ledger } from '../../api/ledger.ts';
 import { FINALIZER, ledgerSecretName, REPLICATION_CA } from '../../api/names.ts';
 import type { ReplicationCA } from '../../api/objects.ts';
 import type { Certificate } from '../../pki/certificate.ts';
+import type { Authority } from '../../pki/issue.ts';
 import { type Decision, plan } from '../../rotation/plan.ts';
 import { type Client, type ObjectRef, refOf } from '../../runtime/client.ts';
 import { secondTime } from '../../runtime/clock.ts';
@@ -151,17 +152,19 @@ export function replicationCAController(tools: ReplicationCATools) {
     const decide = () => {
       const generations: ReadonlyMap<number, Certificate> = generationsOf(world.secrets, ca.metadata.namespace, ledger);
       const facts = observeRotation(world, ca, ledger, generations);
-      return { facts, decision: plan(facts, now()), generations };
+      return { facts, decision: plan(facts, now()) };
     };
-    for (const [number, record] of Object.entries(ledger.generations))
-      await authorities.get(ref, Number(number), record, signal);
-    let { facts, decision, generations } = decide();
+    const signers: Authority[] = [];
+    for (const [number, record] of Object.entries(ledger.generations)) {
+      signers.push(await authorities.get(ref, Number(number), record, signal));
+    }
+    let { facts, decision } = decide();
     if (decision.step.kind === 'rest') return { facts, decision };
 
     const live = await readLedger(ref, kept.meta.deleting, signal);
     if (live === null) throw new Error(`the ledger of ${ref.namespace}/${ref.name} is gone`);
     ({ read, ledger } = live);
-    ({ facts, decision, generations } = decide());
+    ({ facts, decision } = decide());
     const { step } = decision;
     if (step.kind === 'rest') return { facts, decision };
 
@@ -171,7 +174,7 @@ export function replicationCAController(tools: ReplicationCATools) {
         { client, secrets: world.secrets, authorities },
         ca,
         ledger,
-        [...generations.values()],
+        signers,
         step.generation,
         now(),
         signal,

@@ -1,12 +1,11 @@
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { adoptGeneration } from '../../rotation/stages.ts';
 import type { GenerationRecord, Ledger } from '../../api/ledger.ts';
 import { generationName, PASSPHRASE_KEY } from '../../api/names.ts';
 import type { ReplicationCA } from '../../api/objects.ts';
-import { checkBundle } from '../../pki/bundle.ts';
-import type { Certificate } from '../../pki/certificate.ts';
+import { checkBundle, verifiesUnder } from '../../pki/bundle.ts';
 import { PkiError } from '../../pki/errors.ts';
-import { issueCa, newSerial } from '../../pki/issue.ts';
+import { type Authority, issueCa, issueLeaf, newSerial } from '../../pki/issue.ts';
 import { encodePrivateKey, encryptPrivateKey, generatePrivateKey } from '../../pki/keys.ts';
 import { type Client, refOf, keyOf } from '../../runtime/client.ts';
 import { type Authorities, readPassphrase } from '../shared/authorities.ts';
@@ -23,7 +22,7 @@ export async function mint(
   { client, secrets, authorities }: { client: Client; secrets: View<KeptSecret>; authorities: Authorities },
   ca: ReplicationCA,
   ledger: Ledger,
-  trusted: readonly Certificate[],
+  trusted: readonly Authority[],
   number: number,
   now: number,
   signal: AbortSignal,
@@ -36,10 +35,7 @@ export async function mint(
       ? null
       : await readPassphrase(client, ca.metadata.namespace, passphraseSecretRef, signal);
   const { certificate, key, keyPem } = await makeAuthority(wish, number, passphrase, now);
-  const problem = checkBundle([...trusted, certificate]);
-  if (problem !== null) {
-    throw new Refusal('BundleUnsafe', `Generation ${number} cannot be trusted beside the others: ${problem.message}`);
-  }
+  rehearse([...trusted, { certificate, key }], number, now);
   const kept = secrets.remember(
     await client.create(SECRETS, generationSecret(ref, number, certificate, keyPem), { signal }),
   );
@@ -54,6 +50,39 @@ export async function mint(
         : { name: passphraseSecretRef.name, key: passphraseSecretRef.key ?? PASSPHRASE_KEY },
   };
   return adoptGeneration(ledger, number, record, now);
+}
+
+/**
+ * Tries the coming states before anything changes (design rule 6): leaves of every generation must verify under the bundle that is to be
+ * and under each of its ends alone, by verifiers that take the first, the last or any CA that could be the issuer.
+ */
+function rehearse(authorities: readonly Authority[], number: number, now: number): void {
+  const bundle = authorities.map(({ certificate }) => certificate);
+  const problem = checkBundle(bundle);
+  if (problem !== null) {
+    throw new Refusal('BundleUnsafe', `Generation ${number} cannot be trusted beside the others: ${problem.message}`);
+  }
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  for (const authority of authorities) {
+    const leaf = issueLeaf({
+      authority,
+      publicKey,
+      subject: { commonName: 'rehearsal' },
+      dnsNames: [],
+      ipAddresses: [],
+      uris: [],
+      notBefore: Math.max(now - BACKDATE, authority.certificate.notBefore),
+      notAfter: now + BACKDATE,
+      serial: newSerial(randomBytes),
+    });
+    for (const style of ['first', 'last', 'any'] as const) {
+      if (verifiesUnder(leaf, bundle, style) && verifiesUnder(leaf, [authority.certificate], style)) continue;
+      throw new Refusal(
+        'BundleUnsafe',
+        `With generation ${number} in the bundle, verifiers that take the ${style} CA would refuse leaves of ${authority.certificate.subject}. Nothing was changed.`,
+      );
+    }
+  }
 }
 
 async function makeAuthority(
