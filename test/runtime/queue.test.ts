@@ -94,12 +94,12 @@ describe('a work queue', () => {
     const bench = new Bench(0);
     bench.queue.add('first', { low: true });
     bench.queue.add('first');
+    bench.queue.add('second');
     bench.serve(2);
     await settle();
     bench.queue.add('first', { low: true });
-    bench.queue.add('second', { low: true });
-    await settle();
-    expect(bench.running).toEqual(['first', 'second']);
+    await bench.end('second');
+    expect(bench.running).toEqual(['first']);
     expect(bench.overlaps).toBe(0);
     await bench.finish();
     expect(bench.started).toEqual(['first', 'second', 'first']);
