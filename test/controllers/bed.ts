@@ -1,0 +1,82 @@
+/** For the top of a test file: watched namespaces, and one operator over all of them. */
+import { afterAll, beforeAll, beforeEach } from 'vitest';
+import { type Client, loadClient } from '../../src/runtime/client.ts';
+import { type TestCluster, testCluster } from '../support/cluster.ts';
+import {
+  type Installation,
+  type OperatorProcess,
+  type StartOptions,
+  type TestOperators,
+  testOperators,
+} from '../support/operator.ts';
+import { Scene } from './scene.ts';
+
+export interface Bed {
+  readonly cluster: TestCluster;
+  readonly operators: TestOperators;
+  /** The admin's. */
+  readonly client: Client;
+  /** The one that `shared` started. */
+  readonly operator: OperatorProcess;
+  /** A namespace that the shared operator watches and that no test had before. */
+  scene(): Promise<Scene>;
+  /** Fresh namespaces with rights for an operator that the test starts itself. */
+  install(
+    count?: number,
+  ): Promise<{ readonly installation: Installation; readonly scenes: readonly [Scene, ...Scene[]] }>;
+}
+
+/**
+ * @param namespaces how many namespaces the shared operator watches: one for each `scene()`; 0 for no shared operator
+ */
+export function testBed(namespaces: number, options: StartOptions = {}): Bed {
+  const cluster = testCluster();
+  const open: Scene[] = [];
+  // After-hooks run last things first: operators end, then finalizers are taken away, then namespaces are deleted.
+  afterAll(async () => {
+    const closing = await Promise.allSettled(open.map((scene) => scene.close()));
+    await client.close();
+    for (const each of closing) if (each.status === 'rejected') throw each.reason;
+  });
+  const operators = testOperators(cluster);
+  const client = loadClient({ kubeconfig: cluster.kubeconfig, userAgent: 'tests' });
+  const free: string[] = [];
+  const shared: { operator: OperatorProcess | null } = { operator: null };
+
+  const fresh = (count: number): Promise<string[]> =>
+    Promise.all(Array.from({ length: count }, () => cluster.namespace('controllers')));
+  const scene = async (namespace: string): Promise<Scene> => {
+    const opened = await Scene.open(client, namespace);
+    open.push(opened);
+    return opened;
+  };
+
+  if (namespaces > 0) {
+    beforeAll(async () => {
+      free.push(...(await fresh(namespaces)));
+      shared.operator = await (await operators.install([...free])).start(options);
+    });
+    beforeEach(() => shared.operator?.explainFailure());
+  }
+
+  return {
+    cluster,
+    operators,
+    client,
+    get operator() {
+      if (shared.operator === null) throw new Error('there is no shared operator');
+      return shared.operator;
+    },
+    async scene() {
+      const namespace = free.shift();
+      if (namespace === undefined) throw new Error(`testBed(${namespaces}): more scenes are asked for`);
+      return scene(namespace);
+    },
+    async install(count = 1) {
+      const installation = await operators.install(await fresh(count));
+      const [first, ...rest] = await Promise.all(installation.namespaces.map(scene));
+      if (first === undefined) throw new Error('install: at least one namespace');
+      return { installation, scenes: [first, ...rest] };
+    },
+  };
+}

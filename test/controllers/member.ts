@@ -1,0 +1,114 @@
+/** The listening end of a member, in this process: it serves what its Secret holds, as soon as that changes. */
+import net from 'node:net';
+import tls from 'node:tls';
+import type { Scene } from './scene.ts';
+import { type LiveSecret, textOf } from './scene.ts';
+
+/** serving: as it should; hanging: takes connections and says nothing; open: takes any client certificate; frozen: keeps its old files. */
+type Manner = 'serving' | 'hanging' | 'open' | 'frozen';
+
+export class Member {
+  readonly name: string;
+  readonly #scene: Scene;
+  readonly #secretName: string;
+  readonly #lagMs: () => number;
+  readonly #sockets = new Set<net.Socket>();
+  #server: net.Server;
+  #port = 0;
+  #manner: Manner = 'serving';
+  #files: { readonly ca: string; readonly cert: string; readonly key: string } | null = null;
+  #loaded = '';
+  #off = (): void => {};
+
+  private constructor(scene: Scene, name: string, secretName: string, lagMs: () => number) {
+    this.name = name;
+    this.#scene = scene;
+    this.#secretName = secretName;
+    this.#lagMs = lagMs;
+    this.#server = this.#listener();
+  }
+
+  /** Listens at once, and gives handshakes once its Secret is there. */
+  static async start(scene: Scene, name: string, { secretName = name, lagMs = () => 0 } = {}): Promise<Member> {
+    const member = new Member(scene, name, secretName, lagMs);
+    await member.#listen(0);
+    member.#off = scene.secrets.onChange(() => member.#follow());
+    member.#follow();
+    return member;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  /** Behaves so from the next connection on. */
+  behave(manner: Manner): void {
+    this.#manner = manner;
+    this.#follow();
+  }
+
+  /** Closes the port. */
+  async goDark(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  /** Opens the same port again. */
+  async comeBack(): Promise<void> {
+    this.#server = this.#listener();
+    await this.#listen(this.#port);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#off();
+    await this.goDark();
+  }
+
+  #follow(): void {
+    const secret = this.#scene.secrets.get(this.#secretName);
+    if (secret === undefined || this.#manner === 'frozen' || secret.metadata.resourceVersion === this.#loaded) return;
+    this.#loaded = secret.metadata.resourceVersion;
+    const lag = this.#lagMs();
+    if (lag === 0) this.#load(secret);
+    else setTimeout(() => this.#load(secret), lag).unref();
+  }
+
+  #load(secret: LiveSecret): void {
+    if (this.#manner === 'frozen' || this.#loaded !== secret.metadata.resourceVersion) return;
+    const files = { ca: textOf(secret, 'ca.crt'), cert: textOf(secret, 'tls.crt'), key: textOf(secret, 'tls.key') };
+    try {
+      tls.createSecureContext(files);
+      this.#files = files;
+    } catch {
+      // A Secret that somebody broke: a real server keeps its old files, too.
+    }
+  }
+
+  #listener(): net.Server {
+    return net.createServer((raw) => {
+      this.#sockets.add(raw);
+      raw.on('error', () => {});
+      raw.on('close', () => this.#sockets.delete(raw));
+      if (this.#manner === 'hanging') return;
+      if (this.#files === null) return void raw.destroy();
+      const options = { ...this.#files, requestCert: true, rejectUnauthorized: this.#manner !== 'open' };
+      const server = tls.createServer(options, (secure) => {
+        secure.on('error', () => raw.destroy());
+        secure.resume();
+      });
+      server.on('tlsClientError', () => raw.destroy());
+      server.emit('connection', raw);
+    });
+  }
+
+  async #listen(port: number): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, '127.0.0.1', resolve);
+    });
+    const address = this.#server.address();
+    if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
+    this.#port = address.port;
+  }
+}
