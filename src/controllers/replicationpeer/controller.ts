@@ -29,6 +29,12 @@ export interface ReplicationPeerTools {
   readonly resolve?: Resolve;
 }
 
+interface Round {
+  /** When its probe began. */
+  readonly began: number;
+  readonly count: number;
+}
+
 /** A ledger that cannot be used says so on its ReplicationCA; the peer looks again now and then. */
 const LEDGER_RETRY = 10_000;
 
@@ -43,8 +49,8 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     random: Math.random,
     reached: (observations) => observations.some(({ kind }) => kind === 'reached'),
   });
-  /** Rounds in a row without anything good, per peer and member. */
-  const dark = new Map<string, Map<string, number>>();
+  /** Rounds in a row in which a member was reached and not as it should be, per peer and member. Whoever is unreachable is the pacer's. */
+  const dark = new Map<string, Map<string, Round>>();
 
   return async function reconcile(key: string, { signal, log }: Pass): Promise<Wake> {
     const kept = world.peers.get(key);
@@ -70,16 +76,20 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
       await writeStatus(client, REPLICATION_PEER, world.peers, kept, statusOf(peer, null, new Map(), now()), signal);
       return { kind: 'after', ms: LEDGER_RETRY };
     }
-    const rounds = dark.get(key) ?? new Map<string, number>();
+    const rounds = dark.get(key) ?? new Map<string, Round>();
     dark.set(key, rounds);
-    const questions = planQuestions(facts, rounds);
+    const questions = planQuestions(facts, new Map([...rounds].map(([name, { count }]) => [name, count])));
     const answers = await Promise.all(questions.map((question) => ask(facts, question, signal)));
     const seen = new Map<string, Seen>();
     for (const { name, seen: before } of facts.members) if (before !== null) seen.set(name, before);
-    for (const { question, answer } of answers) {
+    for (const { question, answer, began, reached } of answers) {
       if (answer === null) continue;
-      seen.set(question.member.name, answer);
-      rounds.set(question.member.name, answer.reason === 'Verified' ? 0 : (rounds.get(question.member.name) ?? 0) + 1);
+      const { name } = question.member;
+      seen.set(name, answer);
+      const last = rounds.get(name);
+      // Several passes may be given the same answer.
+      if (last?.began === began) continue;
+      rounds.set(name, { began, count: answer.reason === 'Verified' ? 0 : (last?.count ?? 0) + (reached ? 1 : 0) });
     }
     const current = world.peers.get(key) ?? kept;
     const status = statusOf(peer, null, seen, now());
@@ -97,7 +107,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     facts: PeerFacts,
     question: Question,
     signal: AbortSignal,
-  ): Promise<{ question: Question; answer: Seen | null; at: number }> {
+  ): Promise<{ question: Question; answer: Seen | null; began: number; reached: boolean; at: number }> {
     const { member, generations, pace } = question;
     const set = await canaries.make({
       authorities: await authoritiesOf(facts, generations, signal),
@@ -131,7 +141,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
       }),
     );
     const early = observed.flatMap(({ paced }) => (paced.kind === 'later' ? [paced.at] : []));
-    if (early.length > 0) return { question, answer: null, at: Math.max(...early) };
+    if (early.length > 0) return { question, answer: null, began: 0, reached: false, at: Math.max(...early) };
     const endpoints = observed.flatMap(({ paced, ...endpoint }) =>
       paced.kind === 'observed' ? [{ ...endpoint, observations: paced.value }] : [],
     );
@@ -140,6 +150,8 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     return {
       question,
       answer: toSeen(facts, question, verdict, began),
+      began,
+      reached: endpoints.some(({ observations }) => observations.some(({ kind }) => kind === 'reached')),
       at: Math.max(...observed.map(({ dueAt }) => dueAt)),
     };
   }

@@ -31,7 +31,7 @@ function settled({ seen, secret }: PeerMember, signer: number): boolean {
 /**
  * What to ask of each member. While a gate waits: whether it trusts both generations of the rotation. A new Secret: whether it trusts the
  * signer, until it does. In quiet times: only what it presents.
- * @param dark rounds in a row in which nothing good was seen, by member name: quiet askers ask ever more seldom
+ * @param dark rounds in a row in which it was reached and not as it should be, by member name: it is asked ever more seldom
  */
 export function planQuestions(facts: PeerFacts, dark: ReadonlyMap<string, number>): readonly Question[] {
   const { ledger, profile, members, interval } = facts;
