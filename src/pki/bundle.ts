@@ -36,8 +36,7 @@ export function checkBundle(certificates: readonly Certificate[]): BundleProblem
 }
 
 function checkAlone(ca: Certificate): BundleProblem | null {
-  const signs = ca.keyUsage?.includes('keyCertSign') ?? true;
-  if (!ca.isCa || !signs) return problem('NotCa', `${label(ca)} is not a CA certificate (CA:TRUE, keyCertSign)`);
+  if (!maySign(ca)) return problem('NotCa', `${label(ca)} is not a CA certificate (CA:TRUE, keyCertSign)`);
   if (ca.subjectKeyId === null) {
     return problem(
       'MissingSubjectKeyId',
@@ -93,7 +92,7 @@ export function verifiesUnder(leaf: Certificate, bundle: readonly Certificate[],
   const issuer = canonicalName(Buffer.from(leaf.rawIssuer, 'hex'));
   const candidates = distinct(bundle).filter((ca) => canonicalSubject(ca) === issuer && couldBeIssuer(leaf, ca));
   const accepted = (ca: Certificate | undefined): boolean =>
-    ca !== undefined && ca.isCa && ca.rawSubject === leaf.rawIssuer && signatureVerifies(leaf, ca);
+    ca !== undefined && maySign(ca) && ca.rawSubject === leaf.rawIssuer && signatureVerifies(leaf, ca);
   switch (style) {
     case 'first':
       return accepted(candidates[0]);
@@ -108,6 +107,9 @@ export function verifiesUnder(leaf: Certificate, bundle: readonly Certificate[],
 function couldBeIssuer(leaf: Certificate, ca: Certificate): boolean {
   const sameKeyId = leaf.authorityKeyId === null || ca.subjectKeyId === null || leaf.authorityKeyId === ca.subjectKeyId;
   const sameSerial = leaf.authoritySerialNumber === null || leaf.authoritySerialNumber === ca.serialNumber;
-  const maySign = ca.keyUsage?.includes('keyCertSign') ?? true;
-  return sameKeyId && sameSerial && maySign;
+  return sameKeyId && sameSerial;
+}
+
+function maySign({ isCa, keyUsage }: Certificate): boolean {
+  return isCa && (keyUsage === null || keyUsage.includes('keyCertSign'));
 }

@@ -10,8 +10,8 @@ import { commonNameOf, nameText } from './name.ts';
 import { decodePem, encodePem, type PemBlock } from './pem.ts';
 
 /** Greatest PEM texts that are read, in characters: one certificate, and a bundle. */
-export const MAX_CERTIFICATE_PEM = 36_500;
-export const MAX_BUNDLE_PEM = 330_000;
+const MAX_CERTIFICATE_PEM = 36_500;
+const MAX_BUNDLE_PEM = 330_000;
 
 /** A certificate that was read. Immutable; holds little more than its DER, the rest is derived when asked for. */
 export interface Certificate {

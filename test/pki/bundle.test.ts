@@ -3,8 +3,10 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { checkBundle, encodeBundle, verifiesUnder } from '../../src/pki/bundle.ts';
 import { parseCertificates } from '../../src/pki/certificate.ts';
 import type { Authority } from '../../src/pki/issue.ts';
-import { type FlawedCa, flawedCa } from './flawed.ts';
-import { authority, leafOf } from './support.ts';
+import { type FlawedCa, flawedCa, flawedLeaf } from './flawed.ts';
+import { authority, leafOf, openssl, temporaryDirectory } from './support.ts';
+
+const directory = temporaryDirectory();
 
 const generations: Authority[] = [];
 beforeAll(async () => {
@@ -46,6 +48,8 @@ describe('checkBundle', () => {
     const noCa = await flawedCa('No CA', { subjectKeyId: 'aa', serial: '01', ca: false });
     expect(checkBundle([...bundle(1), leaf.certificate])?.reason).toBe('NotCa');
     expect(checkBundle([noCa.certificate])?.reason).toBe('NotCa');
+    const signsNothing = await flawedCa('CRLs only', { subjectKeyId: 'aa', serial: '01', signs: false });
+    expect(checkBundle([signsNothing.certificate])?.reason).toBe('NotCa');
   });
 
   test('refuses an intermediate CA, which most verifiers do not take for a root', async () => {
@@ -85,6 +89,25 @@ describe('verifiesUnder', () => {
         expect(verifiesUnder(certificate, bundle(...[1, 2, 3, 4].filter((n) => n !== index + 1)), style)).toBe(false);
         expect(verifiesUnder(certificate, [], style)).toBe(false);
       }
+    }
+  });
+
+  test('does not accept a CA that may not sign certificates, as OpenSSL does not', async () => {
+    const ca = await flawedCa('CRLs only', { subjectKeyId: 'aa', serial: '01', signs: false });
+    const { certificate } = await flawedLeaf(ca, { keyId: 'aa' });
+    for (const style of styles) expect(verifiesUnder(certificate, [ca.certificate], style)).toBe(false);
+    const trust = directory.write('crls-only.pem', ca.certificate.pem);
+    const { code } = await openssl(['verify', '-CAfile', trust], certificate.pem);
+    expect(code).not.toBe(0);
+  });
+
+  test('does not accept an issuer of other octets, which OpenSSL takes and Go does not', async () => {
+    const ca = await flawedCa('Root', { subjectKeyId: 'aa', serial: '01' });
+    const inUtf8 = await flawedCa('Root', { subjectKeyId: 'aa', serial: '01', key: ca.key, printable: false });
+    const { certificate } = await flawedLeaf(inUtf8, { keyId: 'aa' });
+    for (const style of styles) {
+      expect(verifiesUnder(certificate, [inUtf8.certificate], style)).toBe(true);
+      expect(verifiesUnder(certificate, [ca.certificate], style)).toBe(false);
     }
   });
 

@@ -23,6 +23,8 @@ export interface FlawedCaOptions {
   readonly serial: string;
   readonly key?: KeyObject;
   readonly ca?: boolean;
+  /** Whether the key usage of a CA allows to sign certificates, not only CRLs. */
+  readonly signs?: boolean;
   readonly printable?: boolean;
   /** Self-signed without. */
   readonly issuer?: FlawedCa;
@@ -30,7 +32,7 @@ export interface FlawedCaOptions {
 
 export async function flawedCa(
   subject: string,
-  { subjectKeyId, serial, key, ca = true, printable = true, issuer }: FlawedCaOptions,
+  { subjectKeyId, serial, key, ca = true, signs = true, printable = true, issuer }: FlawedCaOptions,
 ): Promise<FlawedCa> {
   const own = key ?? (await generatePrivateKey(P256));
   const name = new x509.Name([{ CN: [printable ? { printableString: subject } : { utf8String: subject }] }]);
@@ -45,7 +47,9 @@ export async function flawedCa(
     signingAlgorithm: ECDSA,
     extensions: [
       new x509.BasicConstraintsExtension(ca, undefined, true),
-      ...(ca ? [new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true)] : []),
+      ...(ca
+        ? [new x509.KeyUsagesExtension(signs ? x509.KeyUsageFlags.keyCertSign : x509.KeyUsageFlags.cRLSign, true)]
+        : []),
       ...(subjectKeyId === null ? [] : [new x509.SubjectKeyIdentifierExtension(subjectKeyId)]),
     ],
   });

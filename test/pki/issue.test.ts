@@ -212,6 +212,21 @@ function canonicalIp(address: string): string {
   return address.includes(':') ? canonicalIpv6(address) : address;
 }
 
+describe('addresses', () => {
+  test.each([
+    ['2001:DB8:0:0:1:0:0:1', '2001:db8::1:0:0:1'],
+    ['2001:db8:0:1:1:1:1:1', '2001:db8:0:1:1:1:1:1'],
+    ['::', '::'],
+    ['::ffff:192.0.2.1', '::ffff:c000:201'],
+    ['1:2:3:4:5:6:7::', '1:2:3:4:5:6:7:0'],
+    ['fe80::', 'fe80::'],
+  ])('%s is read as %s', async (address, canonical) => {
+    const { certificate } = await leafOf(ca, { ipAddresses: [address] });
+    expect(certificate.ipAddresses).toEqual([canonical]);
+    expect(canonicalIpv6(address)).toBe(canonical);
+  });
+});
+
 describe('dates', () => {
   test.each([
     ['2049-12-31T23:59:59.999Z', '170d', '491231235959Z'],
@@ -369,6 +384,10 @@ describe('refused are', () => {
       await expect(leafOf(broken)).rejects.toMatchObject({ reason: 'InvalidAuthority' });
     }
     await expect(leafOf(ca)).resolves.toBeDefined();
+    // Also after the key has been seen to be right for another certificate.
+    await expect(leafOf({ certificate: other.certificate, key: ca.key })).rejects.toMatchObject({
+      reason: 'InvalidAuthority',
+    });
   });
 
   test('keys of other kinds', () => {
