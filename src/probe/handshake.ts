@@ -93,15 +93,7 @@ interface Once {
 function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<Once> {
   const { address, port, canary, timeoutMs, signal } = request;
   signal.throwIfAborted();
-  const secureContext = tls.createSecureContext({
-    cert: canary.certificate,
-    key: canary.key,
-    ca: [],
-    minVersion: version,
-    maxVersion: version,
-    // An observer must also see what is weak: at the default level an old server would just look unreachable.
-    ciphers: 'DEFAULT:@SECLEVEL=0',
-  });
+  const secureContext = contextOf(canary, version);
 
   return new Promise((resolve, reject) => {
     const started = performance.now();
@@ -248,6 +240,26 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<On
       return finished ? `no verdict within ${timeoutMs} ms` : `the TLS handshake did not end within ${timeoutMs} ms`;
     }
   });
+}
+
+/** By canary: a context is the costliest part of a handshake, in memory and, with the parsing of keys, in time. */
+const contexts = new WeakMap<Canary, Map<TlsVersion, tls.SecureContext>>();
+
+/** Shared by all handshakes of one canary; Node resumes a session only where one is passed, and none is. */
+function contextOf(canary: Canary, version: TlsVersion): tls.SecureContext {
+  const known = contexts.get(canary)?.get(version);
+  if (known !== undefined) return known;
+  const made = tls.createSecureContext({
+    cert: canary.certificate,
+    key: canary.key,
+    ca: [],
+    minVersion: version,
+    maxVersion: version,
+    // An observer must also see what is weak: at the default level an old server would just look unreachable.
+    ciphers: 'DEFAULT:@SECLEVEL=0',
+  });
+  contexts.set(canary, (contexts.get(canary) ?? new Map<TlsVersion, tls.SecureContext>()).set(version, made));
+  return made;
 }
 
 /**

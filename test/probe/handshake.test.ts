@@ -1,4 +1,5 @@
 /** One handshake with servers that are late, silent, hostile or no TLS at all: bounded, tidy, and never an unhandled error. */
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Authority } from '../../src/pki/issue.ts';
@@ -75,6 +76,21 @@ describe('what the server does with the certificate', () => {
     const expired = candidates.get(1);
     if (expired === undefined) throw new Error('no canary');
     expect((await attempt(server.port, { canary: expired })).outcome).toEqual({ kind: 'rejected', alert: 45 });
+  });
+
+  test('a server with keys that OpenSSL finds too weak is observed all the same', async () => {
+    const request = ['req', '-x509', '-newkey', 'rsa:1024', '-nodes', '-subj', '/CN=weak', '-days', '2'];
+    const openssl = (...args: string[]): string => spawnSync('openssl', args, { encoding: 'utf8' }).stdout;
+    const identity = openssl(...request, '-keyout', '-', '-out', '-');
+    // RFC 5114 section 2.1: a group of 1024 bits.
+    const group = openssl('genpkey', '-genparam', '-algorithm', 'DH', '-pkeyopt', 'dh_rfc5114:1');
+    const all = identity + group;
+    const weak = { identity: { ...member, certificate: all, key: all }, bundle: authority.certificate.pem };
+    const cipher = ['-cipher', 'DHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0', '-dhparam', 'tls.crt'];
+    await using server = await opensslServer(weak, '-Verify', '1', '-verify_return_error', '-tls1_2', ...cipher);
+    const { outcome, presented } = await attempt(server.port);
+    expect(outcome).toEqual({ kind: 'accepted', proof: 'finished' });
+    expect(presented).toHaveLength(1);
   });
 
   test('without tickets, TLS 1.3 shows no more than silence', async () => {
