@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { buildConnector, type Dispatcher, Pool } from 'undici';
+import { buildConnector, Client, type Dispatcher, Pool } from 'undici';
 import type { Clock } from './clock.ts';
 import { CredentialCache, type Credentials, type CredentialSource, type TlsMaterial } from './credentials.ts';
 import { FencedError, NoAnswerError } from './errors.ts';
@@ -124,6 +124,8 @@ export class Transport {
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
+/** Of one HTTP/2 connection; the server may allow fewer. What is beyond gets another connection. */
+const MAX_STREAMS = 100;
 
 /**
  * A pool that an HTTP/2 server fills with a single connection (HTTP/1.1 falls back to one per concurrent request).
@@ -132,6 +134,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
 class Lane {
   readonly pool: Pool;
   readonly #sockets = new Set<Socket>();
+  #http2 = false;
 
   constructor(origin: string, tls: TlsMaterial, { pingMs, silenceMs }: Liveness) {
     const connect = buildConnector({
@@ -149,8 +152,17 @@ class Lane {
           done(null, socket);
         }),
       allowH2: true,
-      h2Options: { pingInterval: pingMs },
+      h2Options: { pingInterval: pingMs, maxConcurrentStreams: MAX_STREAMS },
       keepAliveTimeout: 120_000, // keep the connection between two lease renewals, and then some
+      factory: (url, options) => {
+        const client = new Client(url, options);
+        // While a connection that is going away (GOAWAY) finishes its streams, undici counts by HTTP/1.1's rule, one request at a
+        // time: new requests would wait for the last watch to end. So the rule is set by what the server speaks.
+        client.on('connect', () => {
+          client.pipelining = this.#http2 ? MAX_STREAMS : 1;
+        });
+        return client;
+      },
     });
   }
 
@@ -176,9 +188,10 @@ class Lane {
 
   #adopt(socket: Socket, silenceMs: number): void {
     this.#sockets.add(socket);
+    this.#http2 = 'alpnProtocol' in socket && socket.alpnProtocol === 'h2';
     let heard = socket.bytesRead;
     const listen = setInterval(() => {
-      if (speaksHttp2(socket) && socket.bytesRead === heard) socket.destroy(new Error('the connection fell silent'));
+      if (this.#http2 && socket.bytesRead === heard) socket.destroy(new Error('the connection fell silent'));
       heard = socket.bytesRead;
     }, silenceMs).unref();
     socket.once('close', () => {
@@ -186,10 +199,6 @@ class Lane {
       this.#sockets.delete(socket);
     });
   }
-}
-
-function speaksHttp2(socket: Socket): boolean {
-  return 'alpnProtocol' in socket && socket.alpnProtocol === 'h2';
 }
 
 function definedOnly(tls: TlsMaterial): object {

@@ -124,6 +124,19 @@ describe('requests', () => {
     expect(server.connections).toBe(1);
   });
 
+  it('find another connection when theirs goes away, and finish what has begun', async () => {
+    const slow = client.create(THING, { metadata: REF });
+    const first = await server.next();
+    first.goAway();
+    const next = client.create(THING, { metadata: REF });
+    const second = await server.next();
+    second.json(201, { second: true });
+    expect(await next).toEqual({ second: true });
+    first.json(201, { first: true });
+    expect(await slow).toEqual({ first: true });
+    expect(second.connection).not.toBe(first.connection);
+  });
+
   it('work over HTTP/1.1, too', async () => {
     const old = await FakeApiServer.start({ http2: false });
     const watch = old.client().watch(THING, { resourceVersion: '1', timeoutSeconds: 60 }, () => {});
@@ -515,6 +528,18 @@ describe('a watch', () => {
     expect(arrival.connection).not.toBe(stream.connection);
     stream.end();
     await watch;
+  });
+
+  it('is not kept waiting when there are more of them than one connection takes', async () => {
+    const narrow = await FakeApiServer.start({ streams: 10 });
+    const client = narrow.client();
+    const watches = Array.from({ length: 35 }, () => client.watch(THING, options, () => {}));
+    const streams = [];
+    while (streams.length < watches.length) streams.push(await narrow.next());
+    for (const stream of streams) stream.end();
+    await Promise.all(watches);
+    expect(narrow.connections).toBe(4);
+    await narrow.stop();
   });
 
   it('with events by the thousand is read in linear time', async () => {

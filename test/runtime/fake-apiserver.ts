@@ -43,6 +43,8 @@ export interface Arrival {
   bookmark(resourceVersion: string): void;
   raw(text: string): void;
   end(): void;
+  /** Says that this connection is to take no new requests, as an API server does that is going to restart. */
+  goAway(): void;
   /** Resets this one request. */
   cut(): void;
   /** Ends the connection without a word. */
@@ -72,9 +74,17 @@ export class FakeApiServer {
     this.#close = close;
   }
 
-  static async start({ http2 = true }: { http2?: boolean } = {}): Promise<FakeApiServer> {
+  static async start({
+    http2 = true,
+    streams = 100,
+  }: {
+    http2?: boolean;
+    streams?: number;
+  } = {}): Promise<FakeApiServer> {
     const { ca, cert, key } = serverCertificate();
-    const server = http2 ? createSecureServer({ cert, key }) : createHttpsServer({ cert, key });
+    const server = http2
+      ? createSecureServer({ cert, key, settings: { maxConcurrentStreams: streams } })
+      : createHttpsServer({ cert, key });
     const sockets = new Set<Socket>();
     server.on('secureConnection', (socket: Socket) => {
       fake.connections++;
@@ -187,6 +197,9 @@ export class FakeApiServer {
       end() {
         begin();
         response.end();
+      },
+      goAway() {
+        if (response instanceof Http2ServerResponse) response.stream.session?.close();
       },
       cut() {
         if (response instanceof Http2ServerResponse) response.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
