@@ -26,7 +26,7 @@ test: setup ## all tests; ARGS="test/pki" for some; KUBECONFIG=... for a cluster
 crds: setup ## write crds/*.yaml from the schemas in src/api
 	@node src/cli/crds.ts
 
-demo: setup ## two VAST clusters through a whole CA rotation; KEEP=1 leaves everything running until Ctrl-C
+demo: setup ## rotate the CA of three clusters while they replicate; KEEP=1 leaves everything running until Ctrl-C
 	@KEEP=$(KEEP) node test/demo/main.ts
 
 bench: setup ## the benchmark
