@@ -1,5 +1,5 @@
 import { randomBytes, createPublicKey } from 'node:crypto';
-import { ANNOTATIONS } from '../../api/names.ts';
+import { ANNOTATIONS, LABELS, MANAGED_BY } from '../../api/names.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { encodeBundle } from '../../pki/bundle.ts';
 import { PkiError } from '../../pki/errors.ts';
@@ -168,7 +168,7 @@ async function write(
   }
 }
 
-/** Somebody has a Secret of that name. Either the watch has not shown it yet, or it is not ours. */
+/** Somebody has a Secret of that name. Either the watch has not shown it (yet), or it is not ours. */
 async function standingInTheWay(
   { client }: Tools,
   ref: ObjectRef,
@@ -178,7 +178,15 @@ async function standingInTheWay(
 ): Promise<never> {
   const found = keepSecret(await client.getMetadata(SECRETS, ref, { signal }));
   const ours = found.kind === 'member' && found.certificate === `${ref.namespace}/${certificate}`;
-  if (ours) throw new WaitingError(`Secret ${name} is there, but not seen yet`, 200);
+  if (ours) {
+    if (found.labels[LABELS.managedBy] !== MANAGED_BY) {
+      // Watches select by this label: without it the Secret would never be seen.
+      const { uid, resourceVersion } = found.meta;
+      const metadata = { uid, resourceVersion, labels: { [LABELS.managedBy]: MANAGED_BY } };
+      await client.patch(SECRETS, ref, { type: 'merge', body: { metadata } }, { signal });
+    }
+    throw new WaitingError(`Secret ${name} is there, but not seen yet`, 200);
+  }
   throw new Refusal(
     'SecretConflict',
     `Secret ${name} exists and was not made by Replicert for this certificate. It is never overwritten: delete or rename it, or use another spec.secretName.`,
