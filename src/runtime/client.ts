@@ -27,11 +27,8 @@ export {
   FencedError,
   isAlreadyExists,
   isConflict,
-  isExpired,
-  isForbidden,
   isInvalid,
   isNotFound,
-  isUnauthorized,
   NoAnswerError,
 } from './errors.ts';
 export {
@@ -391,12 +388,7 @@ const ATTEMPTS = 4;
  * Milliseconds to wait before another attempt, or null when the failure stands.
  * 429 says that nothing was done; any other answer of overload or fault, and silence, leave open what was done.
  */
-export function pauseBeforeRetry(
-  failure: unknown,
-  repeatable: boolean,
-  attempt: number,
-  random: number,
-): number | null {
+function pauseBeforeRetry(failure: unknown, repeatable: boolean, attempt: number, random: number): number | null {
   if (attempt + 1 >= ATTEMPTS) return null;
   const pause = backoff(attempt, 200, 5_000, random);
   if (failure instanceof NoAnswerError) return repeatable || !failure.sent ? pause : null;

@@ -105,5 +105,3 @@ export const isAlreadyExists = (error: unknown): boolean => refused(error, 409, 
 /** The resource version or continue token is too old. */
 export const isExpired = (error: unknown): boolean => refused(error, 410);
 export const isInvalid = (error: unknown): boolean => refused(error, 422) || refused(error, 400);
-export const isUnauthorized = (error: unknown): boolean => refused(error, 401);
-export const isForbidden = (error: unknown): boolean => refused(error, 403);

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
-import { type ApiObject, type Client, isNotFound, type ObjectMeta, type Resource } from './client.ts';
+import { type ApiObject, type Client, isNotFound, type Resource } from './client.ts';
 import { type Clock, microTime, sleep, systemClock } from './clock.ts';
 
 const EVENT: Resource = { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event' };
@@ -29,8 +29,18 @@ export interface EventRecorderOptions {
   readonly clock?: Clock;
 }
 
+/** An ObjectReference: not the object, which would stay in memory with it. */
+interface Regarding {
+  readonly apiVersion: string | undefined;
+  readonly kind: string | undefined;
+  readonly namespace: string | undefined;
+  readonly name: string;
+  readonly uid: string | undefined;
+  readonly resourceVersion: string | undefined;
+}
+
 interface Series {
-  readonly regarding: ApiObject;
+  readonly regarding: Regarding;
   readonly details: EventDetails;
   readonly firstAt: number;
   lastAt: number;
@@ -39,6 +49,8 @@ interface Series {
   told: number;
   /** The Event object that tells them; null until one was created. */
   name: string | null;
+  /** Waits in the outbox. */
+  waiting: boolean;
   cancelWindow: () => void;
 }
 
@@ -69,11 +81,10 @@ export class EventRecorder {
     return this.#dropped;
   }
 
-  record(regarding: ApiObject, details: EventDetails): void {
+  record({ apiVersion, kind, metadata }: ApiObject, { type, reason, action, note }: EventDetails): void {
     if (this.#stopped) return;
-    const { uid, namespace, name } = regarding.metadata;
-    const { type, reason, action, note } = details;
-    const key = [regarding.kind, uid, namespace, name, type, reason, action, note].join('\0');
+    const { uid, namespace, name, resourceVersion } = metadata;
+    const key = [kind, uid, namespace, name, type, reason, action, note].join('\0');
     const now = this.#clock.now();
     const known = this.#series.get(key);
     if (known !== undefined) {
@@ -87,13 +98,14 @@ export class EventRecorder {
       return;
     }
     const series: Series = {
-      regarding,
-      details,
+      regarding: { apiVersion, kind, namespace, name, uid, resourceVersion },
+      details: { type, reason, action, note: cutNote(note) },
       firstAt: now,
       lastAt: now,
       count: 1,
       told: 0,
       name: null,
+      waiting: false,
       cancelWindow: () => {},
     };
     this.#series.set(key, series);
@@ -122,7 +134,8 @@ export class EventRecorder {
 
   /** One write at a time: events are never worth a burst. */
   #send(series: Series): void {
-    if (!this.#outbox.includes(series)) this.#outbox.push(series);
+    if (!series.waiting) this.#outbox.push(series);
+    series.waiting = true;
     this.#writing ??= this.#drain().finally(() => {
       this.#writing = null;
     });
@@ -130,6 +143,7 @@ export class EventRecorder {
 
   async #drain(): Promise<void> {
     for (let next = this.#outbox.shift(); next !== undefined; next = this.#outbox.shift()) {
+      next.waiting = false;
       const { count } = next;
       try {
         await this.#write(next);
@@ -142,7 +156,7 @@ export class EventRecorder {
 
   async #write(series: Series): Promise<void> {
     const { client } = this.#options;
-    const namespace = namespaceFor(series.regarding.metadata);
+    const namespace = series.regarding.namespace ?? 'default'; // where events live about objects without one
     if (series.name !== null) {
       try {
         const body = { series: seriesOf(series) };
@@ -152,31 +166,19 @@ export class EventRecorder {
         if (!isNotFound(error)) throw error; // not found: it has expired, the story goes on in a new one
       }
     }
-    const name = eventName(series.regarding.metadata.name);
+    const name = eventName(series.regarding.name);
     await client.create(EVENT, this.#eventOf(series, namespace, name));
     series.name = name;
   }
 
   #eventOf(series: Series, namespace: string, name: string) {
-    const { apiVersion, kind, metadata } = series.regarding;
-    const { type, reason, action, note } = series.details;
     return {
       metadata: { namespace, name },
       eventTime: microTime(series.firstAt),
       reportingController: this.#options.reportingController,
       reportingInstance: this.#options.reportingInstance.slice(0, 128),
-      type,
-      reason,
-      action,
-      note: cutNote(note),
-      regarding: {
-        apiVersion,
-        kind,
-        namespace: metadata.namespace,
-        name: metadata.name,
-        uid: metadata.uid,
-        resourceVersion: metadata.resourceVersion,
-      },
+      ...series.details,
+      regarding: series.regarding,
       series: series.count > 1 ? seriesOf(series) : undefined,
     };
   }
@@ -184,11 +186,6 @@ export class EventRecorder {
 
 function seriesOf({ count, lastAt }: Series) {
   return { count, lastObservedTime: microTime(lastAt) };
-}
-
-/** Events about objects without a namespace live in `default`. */
-function namespaceFor({ namespace }: ObjectMeta): string {
-  return namespace ?? 'default';
 }
 
 function eventName(about: string): string {
