@@ -32,7 +32,7 @@ const CONTROL_RENEW_MS = 24 * 3_600_000;
  * @param key the canary's own private key; any number of canaries may share it
  * @throws PkiError when the authority cannot sign or has ended
  */
-export function issueCanary(request: { authority: Authority; key: KeyObject; now: number; random: Random }): Canary {
+function issueCanary(request: { authority: Authority; key: KeyObject; now: number; random: Random }): Canary {
   const { authority, key, now, random } = request;
   const certificate = issueLeaf({
     authority,

@@ -58,7 +58,7 @@ export interface ProbeRequest {
 }
 
 /** More than a replication endpoint can mean; a name with more is a mistake or an attack. */
-export const MAX_ADDRESSES = 32;
+const MAX_ADDRESSES = 32;
 
 /**
  * Probes every address of an endpoint, one handshake at a time per address: one for the control, then per

@@ -7,7 +7,7 @@ import { createPublicKey } from 'node:crypto';
 
 const HOUR = 3_600_000;
 
-export const P256: KeySpec = { algorithm: 'ECDSA', size: 256 };
+const P256: KeySpec = { algorithm: 'ECDSA', size: 256 };
 
 export async function makeAuthority(name: string, kind: KeySpec = P256): Promise<Authority> {
   const key = await generatePrivateKey(kind);

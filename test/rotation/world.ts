@@ -12,7 +12,7 @@ import { adoptGeneration } from '../../src/rotation/stages.ts';
 export const NOW = Date.parse('2026-10-05T00:00:00Z');
 const YEAR = 365 * 24 * 3_600_000;
 
-export const record = (number: number): GenerationRecord => ({
+const record = (number: number): GenerationRecord => ({
   secretName: `ca-g${number}`,
   fingerprint: String(number).padStart(64, '0'),
   secretUid: `uid-${number}`,

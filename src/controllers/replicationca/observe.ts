@@ -146,7 +146,7 @@ function witnessesOf(world: World, ca: ReplicationCA): ReadonlyMap<MemberKey, re
 }
 
 /** Milliseconds between two probes of a peer while a rotation waits. */
-export function probeInterval(peer: ReplicationPeer): number {
+function probeInterval(peer: ReplicationPeer): number {
   return durationOf(peer.spec.probe?.interval, 30_000);
 }
 
