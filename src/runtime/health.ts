@@ -13,9 +13,12 @@ export async function serveHealth(
   port: number,
   health: Health,
 ): Promise<{ readonly port: number; close(): Promise<void> }> {
-  const checks: Readonly<Record<string, () => string | null>> = { '/healthz': health.sick, '/readyz': health.notReady };
+  const checks = new Map([
+    ['/healthz', health.sick],
+    ['/readyz', health.notReady],
+  ]);
   const server = createServer((request, response) => {
-    const check = checks[(request.url ?? '').split('?')[0] ?? ''];
+    const check = checks.get((request.url ?? '').split('?')[0] ?? '');
     const problem = check === undefined ? 'not found: ask for /healthz or /readyz' : check();
     response.writeHead(check === undefined ? 404 : problem === null ? 200 : 503, { 'content-type': 'text/plain' });
     response.end(`${problem ?? 'ok'}\n`);

@@ -65,7 +65,8 @@ export class Transport {
     const response = await this.#exchange(request, credentials);
     // The answer to a watch is as old as the watch.
     if (response.date !== undefined && request.onChunk === undefined) {
-      this.#clockOffset = Date.parse(response.date) - this.#clock.now();
+      const offset = Date.parse(response.date) - this.#clock.now();
+      if (!Number.isNaN(offset)) this.#clockOffset = offset;
     }
     if (response.status !== 401) return response;
     const others = await this.#credentials.instead(credentials);

@@ -153,6 +153,30 @@ describe('requests', () => {
   });
 });
 
+describe('the clock of the API server', () => {
+  it('is known by its last answer, to the client and to its fenced twin', async () => {
+    const clock = new FakeClock();
+    const client = server.client({ clock });
+    expect(client.clockOffset).toBeNull();
+    for (const [date, offset] of [
+      ['Sun, 22 Nov 2026 12:10:00 GMT', 600_000],
+      ['Sun, 22 Nov 2026 11:50:00 GMT', -600_000],
+    ] as const) {
+      const get = client.get(THING, REF);
+      (await server.next()).json(200, {}, { date });
+      await get;
+      expect(client.clockOffset).toBeGreaterThanOrEqual(offset - 1_000);
+      expect(client.clockOffset).toBeLessThanOrEqual(offset + 1_000);
+    }
+    const known = client.clockOffset;
+    const get = client.get(THING, REF);
+    (await server.next()).json(200, {}, { date: 'yesterday, about noon' });
+    await get;
+    expect(client.clockOffset).toBe(known);
+    expect(client.fenced(() => true).clockOffset).toBe(client.clockOffset);
+  });
+});
+
 describe('lists', () => {
   it('are read page by page', async () => {
     const list = client.list(THING, { namespace: 'ns', labelSelector: 'a=b,c' });
