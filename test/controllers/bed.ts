@@ -56,7 +56,9 @@ export function testBed(namespaces: number, options: StartOptions = {}): Bed {
       free.push(...(await fresh(namespaces)));
       shared.operator = await (await operators.install([...free])).start(options);
     });
-    beforeEach(() => shared.operator?.explainFailure());
+    beforeEach(({ onTestFailed }) =>
+      onTestFailed(() => void process.stderr.write(`the operator's last lines:\n${shared.operator?.tail() ?? ''}\n`)),
+    );
   }
 
   return {

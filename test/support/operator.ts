@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { afterAll, onTestFailed } from 'vitest';
+import { afterAll } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import type { TestCluster } from './cluster.ts';
 
@@ -176,11 +176,6 @@ export class OperatorProcess {
       .slice(-lines)
       .map(({ text }) => text)
       .join('\n');
-  }
-
-  /** Shows the end of the log when the running test fails. */
-  explainFailure(): void {
-    onTestFailed(() => void process.stderr.write(`the operator's last lines:\n${this.tail()}\n`));
   }
 
   async #kill(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null> {
