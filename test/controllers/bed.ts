@@ -57,7 +57,7 @@ export function testBed(namespaces: number, options: StartOptions = {}): Bed {
       shared.operator = await (await operators.install([...free])).start(options);
     });
     beforeEach(({ onTestFailed }) =>
-      onTestFailed(() => void process.stderr.write(`the operator's last lines:\n${shared.operator?.tail() ?? ''}\n`)),
+      onTestFailed(() => void process.stderr.write(`the operator's last lines:\n${shared.operator?.tail(15) ?? ''}\n`)),
     );
   }
 

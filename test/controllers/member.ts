@@ -7,6 +7,13 @@ import { type LiveSecret, textOf } from './scene.ts';
 /** serving: as it should; hanging: takes connections and says nothing; open: takes any client certificate; frozen: keeps its old files. */
 type Manner = 'serving' | 'hanging' | 'open' | 'frozen';
 
+/** What a member has loaded, PEM. */
+export interface Files {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
 export class Member {
   readonly name: string;
   readonly #scene: Scene;
@@ -16,7 +23,7 @@ export class Member {
   #server: net.Server;
   #port = 0;
   #manner: Manner = 'serving';
-  #files: { readonly ca: string; readonly cert: string; readonly key: string } | null = null;
+  #files: Files | null = null;
   #loaded = '';
   #off = (): void => {};
 
@@ -39,6 +46,18 @@ export class Member {
 
   get port(): number {
     return this.#port;
+  }
+
+  /** For its dialling end; null before its Secret came. */
+  get files(): Files | null {
+    return this.#files;
+  }
+
+  /** Comes back with the files of an older version of its Secret, and keeps them until it is to serve again. */
+  restore(old: LiveSecret): void {
+    this.#manner = 'frozen';
+    this.#files = filesOf(old);
+    this.#loaded = '';
   }
 
   /** Behaves so from the next connection on. */
@@ -76,7 +95,7 @@ export class Member {
 
   #load(secret: LiveSecret): void {
     if (this.#manner === 'frozen' || this.#loaded !== secret.metadata.resourceVersion) return;
-    const files = { ca: textOf(secret, 'ca.crt'), cert: textOf(secret, 'tls.crt'), key: textOf(secret, 'tls.key') };
+    const files = filesOf(secret);
     try {
       tls.createSecureContext(files);
       this.#files = files;
@@ -111,4 +130,8 @@ export class Member {
     if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
     this.#port = address.port;
   }
+}
+
+function filesOf(secret: LiveSecret): Files {
+  return { ca: textOf(secret, 'ca.crt'), cert: textOf(secret, 'tls.crt'), key: textOf(secret, 'tls.key') };
 }

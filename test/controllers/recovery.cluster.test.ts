@@ -1,0 +1,236 @@
+/** What a mesh lives on, lost, damaged and restored: nothing is guessed, nothing is made anew, and it goes on where it was. */
+import { generateKeyPairSync } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { LEDGER_KEY, ledgerSecretName } from '../../src/api/names.ts';
+import { testBed } from './bed.ts';
+import { expectGoodMember } from './openssl.ts';
+import { ca, certificate, type LiveSecret, type Scene, SECRETS, textOf } from './scene.ts';
+
+const bed = testBed(8);
+const LEDGER = ledgerSecretName('mesh');
+
+async function issued(here: Scene, ...names: readonly string[]): Promise<void> {
+  await here.apply(ca('mesh'), ...names.map((name) => certificate(name, 'mesh')));
+  await here.ready({ ReplicationCA: ['mesh'], ClusterCertificate: names });
+}
+
+/** As if somebody deleted it and took our finalizer away. */
+async function lose(here: Scene, name: string): Promise<void> {
+  await here.deleteSecret(name);
+  await here.patchSecret(name, { metadata: { finalizers: [] } });
+  await here.secrets.until(`Secret ${name} is gone`, () => here.secrets.get(name) === undefined);
+}
+
+/** As a backup tool does it: everything but what the API server sets. */
+async function restore(backup: LiveSecret, data: Readonly<Record<string, string>> = {}): Promise<void> {
+  const { name, namespace, labels, annotations, finalizers } = backup.metadata;
+  const metadata = { name, namespace, labels, annotations, finalizers };
+  const { type, immutable = false } = backup;
+  await bed.client.create(SECRETS, { metadata, type, immutable, data: { ...backup.data, ...data } });
+}
+
+/** The CA serves again, and a new member gets a leaf of generation 1. */
+async function goesOn(here: Scene): Promise<void> {
+  await here.condition('ReplicationCA', 'mesh', 'Ready', { status: 'True', reason: 'Serving' });
+  await here.condition('ReplicationCA', 'mesh', 'Stalled', { status: 'False' });
+  await here.apply(certificate('late', 'mesh'));
+  await here.ready({ ClusterCertificate: ['late'] });
+  await expectGoodMember(here.secret('late'));
+  expect(here.ledger('mesh')).toMatchObject({ signer: 1, highest: 1 });
+}
+
+/** The same text for the same status, whatever the order of its fields and whenever its conditions changed. */
+const gist = (status: unknown): string =>
+  JSON.stringify(status, (key, value: unknown) => {
+    if (key === 'lastTransitionTime') return undefined;
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+    return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  });
+
+/** Another pass over the CA ends as the one before: a new member is seen and gets nothing. */
+async function issuesNothing(here: Scene): Promise<void> {
+  await here.apply(certificate('early', 'mesh'));
+  await here.condition('ClusterCertificate', 'early', 'Ready', { status: 'False' });
+  expect(here.secrets.get('early')).toBeUndefined();
+}
+
+describe.concurrent('the Secret of a generation', () => {
+  test('that somebody deletes is held: alarm, and it signs; by force: stalled; from a backup: it goes on', async () => {
+    const here = await bed.scene();
+    await issued(here, 'a');
+    const generation = here.generationSecret('mesh', 1);
+    const { name } = generation.metadata;
+    await here.deleteSecret(name);
+    const alarm = new RegExp(
+      `ALARM: Secret \\S+/${name} of generation 1 is being deleted; only its finalizer keeps it\\. It still signs\\. Set spec\\.rotation\\.generation to 2 to replace it\\.`,
+    );
+    await here.condition('ReplicationCA', 'mesh', 'Ready', { status: 'True', message: alarm });
+    await here.eventUntil('ReplicationCA', 'mesh', 'SecretTerminating', alarm);
+    await here.apply(certificate('b', 'mesh'));
+    await here.ready({ ClusterCertificate: ['b'] });
+
+    await here.patchSecret(name, { metadata: { finalizers: [] } });
+    const lost = new RegExp(
+      `Secret \\S+/${name} with generation 1 of ReplicationCA mesh is missing\\. Restore it from a backup; a generation is never minted again\\.`,
+    );
+    await here.stalled('ReplicationCA', 'mesh', 'GenerationSecretMissing', lost);
+    await here.eventUntil('ReplicationCA', 'mesh', 'Stalled', lost);
+    await issuesNothing(here);
+    expect(here.secrets.get('a')?.metadata.uid).toBeDefined();
+
+    await restore(generation);
+    await goesOn(here);
+    await here.ready({ ClusterCertificate: ['early'] });
+    expect(here.generationSecret('mesh', 1).metadata.uid).not.toBe(generation.metadata.uid);
+  });
+
+  test('restored with another key is refused, restored with its own it goes on', async () => {
+    const here = await bed.scene();
+    await issued(here, 'a');
+    const generation = here.generationSecret('mesh', 1);
+    const { name } = generation.metadata;
+    await lose(here, name);
+    await here.stalled('ReplicationCA', 'mesh', 'GenerationSecretMissing', /Restore it from a backup/);
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const otherKey = Buffer.from(privateKey.export({ type: 'pkcs8', format: 'pem' })).toString('base64');
+    await restore(generation, { 'tls.key': otherKey });
+    await here.stalled(
+      'ReplicationCA',
+      'mesh',
+      'GenerationSecretInvalid',
+      new RegExp(
+        `Secret \\S+/${name} is not generation 1 of ReplicationCA mesh: its key does not belong to its certificate\\. Restore it from a backup\\.`,
+      ),
+    );
+    await issuesNothing(here);
+    await lose(here, name);
+    await restore(generation, { 'tls.crt': here.secret('a').data?.['tls.crt'] ?? '' });
+    await here.stalled(
+      'ReplicationCA',
+      'mesh',
+      'GenerationSecretInvalid',
+      /does not hold the certificate of generation 1 that the ledger names/,
+    );
+    await lose(here, name);
+    await restore(generation);
+    await goesOn(here);
+  });
+});
+
+describe.concurrent('the ledger', () => {
+  test('lost: nothing is issued, and that is said; restored: it goes on', async () => {
+    const here = await bed.scene();
+    await issued(here, 'a');
+    const backup = here.secret(LEDGER);
+    await here.deleteSecret(LEDGER);
+    await here.condition('ReplicationCA', 'mesh', 'Ready', {
+      status: 'True',
+      message: /ALARM: Secret \S+\/mesh-ledger, the ledger, is being deleted; only its finalizer keeps it\. Save it/,
+    });
+    await here.patchSecret(LEDGER, { metadata: { finalizers: [] } });
+    await here.stalled(
+      'ReplicationCA',
+      'mesh',
+      'LedgerMissing',
+      /The ledger, Secret \S+\/mesh-ledger, is missing, but 2 Secrets of this CA exist .* Restore it from a backup; nothing is issued meanwhile\./,
+    );
+    await issuesNothing(here);
+    await restore(backup);
+    await goesOn(here);
+  });
+
+  test('older than its members is refused; the newest one goes on', async () => {
+    const here = await bed.scene();
+    await issued(here, 'a');
+    const old = here.secret(LEDGER);
+    await here.apply(certificate('b', 'mesh'));
+    await here.ready({ ClusterCertificate: ['b'] });
+    const newest = here.secret(LEDGER);
+    await here.patchSecret(LEDGER, { data: { ...old.data } });
+    await here.stalled(
+      'ReplicationCA',
+      'mesh',
+      'LedgerBehind',
+      /is at epoch 3, but Secret \S+\/b was written in epoch 4: an older ledger was restored\. Restore the newest one; nothing is changed meanwhile\./,
+    );
+    await issuesNothing(here);
+    expect(textOf(here.secret(LEDGER), LEDGER_KEY)).toBe(textOf(old, LEDGER_KEY));
+    await here.patchSecret(LEDGER, { data: { ...newest.data } });
+    await goesOn(here);
+  });
+
+  test('unreadable is refused by what is wrong with it, and not written', async () => {
+    const here = await bed.scene();
+    await issued(here, 'a');
+    const good = here.secret(LEDGER);
+    const served = here.secret('a').metadata.resourceVersion;
+    const write = (text: string) =>
+      here.patchSecret(LEDGER, { data: { [LEDGER_KEY]: Buffer.from(text).toString('base64') } });
+    const text = textOf(good, LEDGER_KEY);
+    const cases = [
+      [
+        text.slice(0, -20),
+        /Secret \S+\/mesh-ledger: the ledger cannot be read: it is not JSON \(cut short\?\)\. Restore it from a backup\./,
+      ],
+      ['[]', /it is not a JSON object/],
+      [JSON.stringify({ ...(JSON.parse(text) as object), signer: 7 }), /signer 7 is not among the generations/],
+    ] as const;
+    for (const [broken, message] of cases) {
+      const written = await write(broken);
+      await here.stalled('ReplicationCA', 'mesh', 'LedgerInvalid', message);
+      expect(here.secret(LEDGER).metadata.resourceVersion).toBe(written.metadata.resourceVersion);
+    }
+    await issuesNothing(here);
+    await here.stalled(
+      'ClusterCertificate',
+      'early',
+      'CANotReady',
+      /The ledger of ReplicationCA \S+\/mesh is unreadable; see the conditions there\./,
+    );
+    // What is served stays as it is.
+    expect(here.secret('a').metadata.resourceVersion).toBe(served);
+    await write(text);
+    await goesOn(here);
+  });
+});
+
+describe.concurrent('status', () => {
+  test('wiped or forged by hand changes nothing and comes back', async () => {
+    const here = await bed.scene();
+    await issued(here, 'a');
+    const resources = [here.cas, here.certificates] as const;
+    const before = here.ledger('mesh');
+    const secret = here.secret('a');
+    await here.cas.until('the members are counted', () => here.cas.get('mesh')?.status?.members?.total === 1);
+    for (const follow of resources) {
+      const [object] = follow.list();
+      if (object === undefined) throw new Error('nothing there');
+      const ref = { namespace: here.namespace, name: object.metadata.name };
+      const told = gist(object.status);
+      const forged =
+        follow === here.cas
+          ? {
+              ...object.status,
+              signer: 9,
+              signerName: 'G9',
+              phase: 'Rolling',
+              bundle: { sha256: '0'.repeat(64), generations: [9] },
+            }
+          : { ...object.status, revision: 'ffffffff', issuer: 'G9', conditions: [] };
+      for (const value of [{ observedGeneration: 1 }, forged]) {
+        await bed.client.patch(
+          follow.resource,
+          ref,
+          { type: 'json', operations: [{ op: 'replace', path: '/status', value }] },
+          { subresource: 'status' },
+        );
+        await follow.until('the status is forged', () =>
+          follow.versions.some(({ object: { status } }) => gist(status) === gist(value)),
+        );
+        await follow.until('the status is back', () => gist(follow.get(ref.name)?.status) === told);
+      }
+    }
+    expect(here.ledger('mesh').epoch).toBe(before.epoch);
+    expect(here.secret('a').metadata.resourceVersion).toBe(secret.metadata.resourceVersion);
+  });
+});

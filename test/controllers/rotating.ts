@@ -1,0 +1,258 @@
+/** Rotations in tests: a mesh that is ready to rotate, links that are tried all the time, and what must hold in every version of every object. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import tls from 'node:tls';
+import { decodeLedger, type Ledger, type Rotation } from '../../src/api/ledger.ts';
+import { ANNOTATIONS, LABELS, LEDGER_KEY, ledgerSecretName, ROLES } from '../../src/api/names.ts';
+import { conditionOf } from './follow.ts';
+import { Member } from './member.ts';
+import { ca, certificate, type LiveSecret, peer, type Scene, textOf } from './scene.ts';
+
+type CaSpec = NonNullable<Parameters<typeof ca>[1]>;
+type RotationSpec = NonNullable<CaSpec['rotation']>;
+
+/** A CA `mesh`, its members with an endpoint each, and a peer `mesh` that names them all. */
+export class Mesh {
+  readonly scene: Scene;
+  readonly members: Readonly<Record<string, Member>>;
+  readonly #spec: CaSpec;
+
+  private constructor(scene: Scene, members: Readonly<Record<string, Member>>, spec: CaSpec) {
+    this.scene = scene;
+    this.members = members;
+    this.#spec = spec;
+  }
+
+  /** Returns when all is Ready, and every member was seen to serve. */
+  static async start(
+    scene: Scene,
+    names: readonly string[],
+    { spec = {}, lagMs = () => 0 }: { readonly spec?: CaSpec; readonly lagMs?: () => number } = {},
+  ): Promise<Mesh> {
+    const started = await Promise.all(names.map((name) => Member.start(scene, name, { lagMs })));
+    const mesh = new Mesh(scene, Object.fromEntries(started.map((member) => [member.name, member])), spec);
+    const certificates = names.map((name) => certificate(name, 'mesh'));
+    await scene.apply(ca('mesh', spec), ...certificates, mesh.peer());
+    await scene.ready({ ReplicationCA: ['mesh'], ClusterCertificate: names, ReplicationPeer: ['mesh'] });
+    await scene.condition('ReplicationPeer', 'mesh', 'Verified', { status: 'True' });
+    return mesh;
+  }
+
+  /** The peer of these members, each at its port. */
+  peer(names: readonly string[] = Object.keys(this.members)) {
+    return peer('mesh', Object.fromEntries(names.map((name) => [name, this.member(name).port])));
+  }
+
+  member(name: string): Member {
+    const member = this.members[name];
+    if (member === undefined) throw new Error(`there is no member ${name}`);
+    return member;
+  }
+
+  /** Applies the CA with this `spec.rotation`. */
+  async want(rotation: RotationSpec): Promise<void> {
+    await this.scene.apply(ca('mesh', { ...this.#spec, rotation }));
+  }
+
+  /** Waits for a ledger. */
+  async ledgerUntil(what: string, wanted: (ledger: Ledger) => boolean, timeoutMs = 60_000): Promise<Ledger> {
+    const { scene } = this;
+    return scene.secrets.until(
+      `ledger: ${what}`,
+      () => {
+        const ledger = scene.ledger('mesh');
+        return wanted(ledger) && ledger;
+      },
+      timeoutMs,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(Object.values(this.members).map((member) => member[Symbol.asyncDispose]()));
+  }
+}
+
+/** Waits until the peer has written what it saw this often again: whatever the operator was to do on that, it had its chance. */
+export async function rounds(scene: Scene, name: string, count: number, timeoutMs = 60_000): Promise<void> {
+  const before = scene.peers.historyOf(name).length;
+  await scene.peers.until(
+    `${count} rounds of ReplicationPeer ${name}`,
+    () => scene.peers.historyOf(name).length >= before + count,
+    timeoutMs,
+  );
+}
+
+/** Waits for this reason for waiting, as the status of the CA tells it; then nothing moves, however often it is looked at. */
+export async function held(
+  { scene }: Mesh,
+  member: string,
+  reason: string,
+  message: RegExp,
+): Promise<{ readonly epoch: number; readonly next: string | undefined }> {
+  const waiting = () =>
+    scene.cas
+      .get('mesh')
+      ?.status?.rotation?.waitingFor?.find(
+        (each) =>
+          each.member === `${scene.namespace}/${member}` && each.reason === reason && message.test(each.message),
+      );
+  await scene.cas.until(`waiting for ${member}: ${reason} ${String(message)}`, waiting, 60_000);
+  // What was granted before may still be proven.
+  await rounds(scene, 'mesh', 3);
+  const { epoch } = scene.ledger('mesh');
+  await rounds(scene, 'mesh', 3);
+  const now = scene.ledger('mesh').epoch;
+  if (now !== epoch) throw new Error(`the ledger moved from epoch ${epoch} to ${now} although ${member} is ${reason}`);
+  await scene.cas.until(`still waiting for ${member}: ${reason}`, waiting);
+  return { epoch, next: scene.cas.get('mesh')?.status?.rotation?.next };
+}
+
+// -------------------------------------------------------------------------------------------------- links
+
+/** Every edge of a mesh of members in this process, tried all the time by fresh handshakes. */
+export class Links {
+  readonly failures: string[] = [];
+  readonly #end = new AbortController();
+  readonly #edges: Promise<void>[];
+  handshakes = 0;
+
+  constructor(members: readonly Member[], everyMs = 100) {
+    this.#edges = members.flatMap((from) =>
+      members.filter((to) => to !== from).map((to) => this.#try(from, to, everyMs)),
+    );
+  }
+
+  async stop(): Promise<readonly string[]> {
+    this.#end.abort();
+    await Promise.all(this.#edges);
+    return this.failures;
+  }
+
+  async #try(from: Member, to: Member, everyMs: number): Promise<void> {
+    const { signal } = this.#end;
+    while (!signal.aborted) {
+      try {
+        await handshake(from, to);
+        this.handshakes += 1;
+      } catch (error) {
+        this.failures.push(`${from.name} -> ${to.name}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+      await sleep(everyMs, undefined, { signal }).catch(() => {});
+    }
+  }
+}
+
+/** In TLS 1.2 the client is through only when the server has accepted it. */
+function handshake(from: Member, to: Member): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const options = {
+      host: '127.0.0.1',
+      port: to.port,
+      maxVersion: 'TLSv1.2',
+      checkServerIdentity: () => undefined,
+    } as const;
+    const socket = tls.connect({ ...options, ...from.files }, () => {
+      socket.destroy();
+      resolve();
+    });
+    socket.on('error', reject);
+    socket.on('close', () => reject(new Error('closed in the handshake')));
+  });
+}
+
+// -------------------------------------------------------------------------------------------------- what must hold
+
+/** Every version of an object that was not Ready although an earlier one was. */
+export function lapses(scene: Scene): readonly string[] {
+  const found: string[] = [];
+  for (const { versions } of [scene.cas, scene.certificates, scene.peers]) {
+    const wasReady = new Set<string>();
+    for (const { object } of versions) {
+      const ready = conditionOf(object, 'Ready');
+      const { name } = object.metadata;
+      if (ready?.status === 'True') wasReady.add(name);
+      else if (wasReady.has(name))
+        found.push(`${String(object.kind)} ${name}: Ready=${ready?.status} ${ready?.reason}: ${ready?.message}`);
+    }
+  }
+  return found;
+}
+
+/**
+ * Whatever is against the rules of a rotation in the sequence of versions of the ledger and of members' Secrets (design section 3):
+ * epochs go up one by one, grants are bounded, every member has one grant per stage, which is proven only after its Secret was written
+ * under it, and no stage ends before.
+ */
+export function disorders(scene: Scene, name: string, maxConcurrent: number): readonly string[] {
+  const found: string[] = [];
+  const secretEpochs = new Map<string, number>();
+  let last: Ledger | null = null;
+  for (const { type, object } of scene.secrets.versions) {
+    const { labels, annotations, deletionTimestamp } = object.metadata;
+    if (labels?.[LABELS.role] === ROLES.member) {
+      const member = `${scene.namespace}/${labels[LABELS.certificate]}`;
+      const epoch = type === 'DELETED' ? 0 : Number(annotations?.[ANNOTATIONS.epoch]);
+      if (type !== 'DELETED' && epoch < (secretEpochs.get(member) ?? 0))
+        found.push(`${member}: Secret back at epoch ${epoch}`);
+      secretEpochs.set(member, epoch);
+    }
+    if (object.metadata.name !== ledgerSecretName(name) || type === 'DELETED' || deletionTimestamp !== undefined)
+      continue;
+    const ledger = decodeLedger(textOf(object, LEDGER_KEY));
+    if (last !== null) found.push(...against(last, ledger, secretEpochs, maxConcurrent));
+    last = ledger;
+  }
+  if (last === null) throw new Error(`there was no ledger of ${name}`);
+  return found;
+}
+
+const NEXT_STAGE = { Append: 'Roll', Roll: 'Drop', Drop: null } as const;
+
+function against(
+  before: Ledger,
+  after: Ledger,
+  secretEpochs: ReadonlyMap<string, number>,
+  maxConcurrent: number,
+): readonly string[] {
+  if (JSON.stringify([before, [...before.roster]]) === JSON.stringify([after, [...after.roster]])) return [];
+  const at = `epoch ${after.epoch}`;
+  const found: string[] = [];
+  if (after.epoch !== before.epoch + 1) found.push(`${at} follows ${before.epoch}`);
+  if (after.highest < before.highest) found.push(`${at}: highest number from ${before.highest} to ${after.highest}`);
+  const open = [...after.roster.values()].filter(({ grant }) => grant === 'Open').length;
+  if (open > maxConcurrent) found.push(`${at}: ${open} open grants`);
+
+  const sameStage = stageOf(before.rotation) === stageOf(after.rotation);
+  for (const [member, entry] of after.roster) {
+    const was = before.roster.get(member);
+    const step = `${sameStage ? (was?.grant ?? 'none') : 'none'} -> ${entry.grant ?? 'none'}`;
+    if (step === 'Open -> Proven') {
+      if ((secretEpochs.get(member) ?? 0) < entry.since)
+        found.push(`${at}: ${member} proven before its Secret was written under its grant`);
+    } else if (!['none -> none', 'none -> Open', 'Open -> Open', 'Proven -> Proven'].includes(step)) {
+      found.push(`${at}: ${member} from ${step}`);
+    } else if (was !== undefined && step !== 'none -> Open' && was.since !== entry.since) {
+      found.push(`${at}: ${member} has another epoch without a grant`);
+    }
+  }
+  if (!sameStage) {
+    const expected = before.rotation === null ? 'Append' : NEXT_STAGE[before.rotation.stage];
+    if ((after.rotation?.stage ?? null) !== expected)
+      found.push(`${at}: stage ${before.rotation?.stage} -> ${after.rotation?.stage}`);
+    if (before.rotation !== null && [...before.roster.values()].some(({ grant }) => grant !== 'Proven'))
+      found.push(`${at}: stage ${before.rotation.stage} left before every grant was proven`);
+  }
+  return found;
+}
+
+function stageOf(rotation: Rotation | null): string {
+  return rotation === null ? '' : `${rotation.from}-${rotation.to}-${rotation.stage}`;
+}
+
+/** The generation Secrets that there are, by number. */
+export function generationSecrets(scene: Scene): readonly (readonly [number: number, secret: LiveSecret])[] {
+  return scene.secrets
+    .list()
+    .filter(({ metadata: { labels } }) => labels?.[LABELS.role] === ROLES.generation)
+    .map((secret) => [Number(secret.metadata.labels?.[LABELS.generation]), secret] as const)
+    .toSorted(([a], [b]) => a - b);
+}
