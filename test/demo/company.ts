@@ -36,7 +36,7 @@ export class Company {
     guard.stdin?.on('error', () => undefined);
     guard.once('exit', (code, signal) => {
       if (this.#ending) return;
-      const words = tail(readFileSync(file, 'utf8'), 5);
+      const words = tail(readFileSync(file, 'utf8'), 3);
       const how = signal ?? `exit code ${code}`;
       this.#onDeath(new DemoFailure(`${name} ended by itself (${how}):\n${words}`, `read ${name}.log in the logs`));
     });

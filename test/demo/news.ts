@@ -28,17 +28,17 @@ function stageNews(before: View | null, after: View): string | null {
   const was = before?.rotation ?? null;
   if (rotation === null) {
     if (was === null || signer === null) return null;
-    return `Stable   every cluster was seen to refuse G${was.from}: its key is deleted, G${signer} is left`;
+    return `Stable   all were seen to refuse G${was.from}: its key is gone, G${signer} is left`;
   }
   if (rotation.stage === was?.stage) return null;
   const { from, to } = rotation;
   switch (rotation.stage) {
     case 'Append':
-      return `Append   G${to} is made: every cluster is to trust G${from} and G${to}`;
+      return `Append   G${to} is made: all are to trust G${from} and G${to}`;
     case 'Roll':
-      return `Roll     every cluster was seen to trust G${to}: it signs now, leaves are replaced one by one`;
+      return `Roll     all were seen to trust G${to}: it signs now, leaf by leaf`;
     case 'Drop':
-      return `Drop     every cluster was seen to present a leaf of G${to}: G${from} leaves the bundles`;
+      return `Drop     all were seen to present a leaf of G${to}: G${from} leaves the bundles`;
   }
 }
 

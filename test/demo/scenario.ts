@@ -66,7 +66,7 @@ export class Scenario {
   }
 
   async #install(): Promise<void> {
-    this.#chapter('Install: the kinds, the operator, and what it may do in the one namespace that it watches');
+    this.#chapter('Install: the kinds, the operator, its rights in the namespace that it watches');
     const cluster = this.#cluster;
     await cluster.kubectl('apply', '--server-side', '-f', 'crds/');
     await cluster.kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s');
@@ -83,13 +83,14 @@ export class Scenario {
     const file = join(dir, 'operator.kubeconfig');
     await writeFile(file, kubeconfig(plane.server, join(plane.dir, 'ca.crt'), token.trim()), { mode: 0o600 });
     const args = ['--namespaces', NAMESPACE, '--lease-namespace', namespace, '--health-port', '0'];
-    this.#say(`the operator runs as its own process under that token: node src/main.ts ${args.join(' ')}`);
+    this.#say('The operator, a process of its own, has the rights of that token and no others:');
+    this.#say(`node src/main.ts ${args.join(' ')}`);
     signal.throwIfAborted();
     company.start('operator', [join(ROOT, 'src', 'main.ts'), '--kubeconfig', file, ...args]);
   }
 
   async #startMesh(): Promise<void> {
-    this.#chapter('A mesh of three clusters: one CA, three certificates, one peer that says who replicates with whom');
+    this.#chapter('A mesh of three clusters: one CA, three certificates, one list of who replicates');
     const { plane, company, dir } = this.#scene;
     const { text, members, exchanged } = await onFreePorts(await readFile(join(ROOT, EXAMPLE), 'utf8'));
     let file = EXAMPLE;
@@ -97,12 +98,12 @@ export class Scenario {
       file = join(dir, 'mesh.yaml');
       await writeFile(file, text);
       const pairs = [...exchanged].map(([port, other]) => `${port} -> ${other}`).join(', ');
-      this.#say(`ports of ${EXAMPLE} are in use here: a copy has others (${pairs})`);
+      this.#say(`Ports of ${EXAMPLE} are in use here, a copy has others: ${pairs}`);
     }
     this.#mesh = new Mesh(members);
     this.#mesh.start(company, { kubeconfig: plane.kubeconfig, namespace: NAMESPACE, dir: join(dir, 'mesh') });
-    this.#say('three endpoints, each its own process: files come from their Secret up to 3 s late, like a kubelet');
-    this.#say('does it; they require client certificates, stream to each other, and handshake anew all the time');
+    this.#say('Three endpoints, each a process of its own, get their files from their Secret, up to');
+    this.#say('3 s late. They demand client certificates, hand over data, and handshake all the time.');
     await this.#cluster.kubectl('apply', '-f', file);
     await this.#cluster.kubectl('wait', '-n', NAMESPACE, '--for=condition=Ready', 'ccert', '--all', '--timeout=60s');
     await this.#cluster.kubectl('wait', '-n', NAMESPACE, '--for=condition=Verified', 'rpeer', '--all', '--timeout=60s');
@@ -157,7 +158,7 @@ export class Scenario {
       const leaf = this.#leafOfAnother(saved, member.name);
       answers.set(member.name, await show(leaf, member, leaf.bundle));
     }
-    this.#say(`a leaf of each cluster is put aside: it is to be worth nothing after the rotation`);
+    this.#say('A leaf of each cluster is put aside: it is to be worth nothing after the rotation.');
     return answers;
   }
 
@@ -167,9 +168,7 @@ export class Scenario {
     to: number,
     members: View['members'],
   ): Promise<Outcome['trials']> {
-    this.#chapter(
-      'Afterwards: the demo itself shows every endpoint a leaf of the old CA, and one of the new as control',
-    );
+    this.#chapter('Afterwards: every endpoint is shown a leaf of the old CA, and one of the new');
     const present = await this.#cluster.credentials();
     const trials: Outcome['trials'][number][] = [];
     for (const member of this.#mesh.members) {

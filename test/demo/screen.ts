@@ -1,21 +1,28 @@
 import { type Line, paint, span } from './text.ts';
 
+/** What a screen needs of standard output. */
+interface Output {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(text: string): unknown;
+}
+
 /** Where the demo shows itself: lines that stay, and below them, on a terminal only, a table that is drawn anew. */
 export class Screen {
-  readonly #out: NodeJS.WriteStream;
+  readonly #out: Output;
   readonly #live: boolean;
   readonly #colours: boolean;
   #table: readonly Line[] = [];
   #drawn = 0;
 
-  constructor(out: NodeJS.WriteStream, env: NodeJS.ProcessEnv) {
+  constructor(out: Output, env: NodeJS.ProcessEnv) {
     this.#out = out;
-    this.#live = out.isTTY && env['TERM'] !== 'dumb';
+    this.#live = out.isTTY === true && env['TERM'] !== 'dumb';
     this.#colours = this.#live && (env['NO_COLOR'] ?? '') === '';
   }
 
   get width(): number {
-    return this.#live ? Math.max(20, this.#out.columns - 1) : 120;
+    return this.#live ? Math.max(20, (this.#out.columns ?? 80) - 1) : 120;
   }
 
   /** Adds a line that stays. */

@@ -37,6 +37,7 @@ export interface Outcome {
   readonly seconds: number;
   readonly edges: readonly EdgeOutcome[];
   readonly lost: readonly { readonly member: string; readonly blocks: number }[];
+  /** One for each member. */
   readonly trials: readonly OldCaTrial[];
   /** What the operator asked of the API server under its own account. */
   readonly requests: { readonly total: number; readonly forbidden: readonly string[] };
@@ -87,7 +88,8 @@ function replication({ edges, lost }: Outcome): Check {
   return { name: 'replication', ok: edges.length > 0 && problems.length === 0, findings: [text, ...problems] };
 }
 
-function oldCa({ trials, from, to }: Outcome): Check {
+function oldCa({ trials, lost, from, to }: Outcome): Check {
+  const untried = lost.filter(({ member }) => !trials.some((trial) => trial.member === member));
   const problems = trials.flatMap(({ member, before, control, after, loadedOnlyNew }) => [
     ...(before.kind === 'accepted' ? [] : [`${member}: the saved leaf was not accepted before: ${words(before)}`]),
     ...(control.kind === 'accepted'
@@ -96,6 +98,7 @@ function oldCa({ trials, from, to }: Outcome): Check {
     ...(after.kind === 'refused' ? [] : [`${member}: a leaf of G${from} is not refused: ${words(after)}`]),
     ...(loadedOnlyNew ? [] : [`${member}: its process still has G${from} loaded`]),
   ]);
+  problems.push(...untried.map(({ member }) => `${member}: not tried`));
   const members = trials.map(({ member }) => member).join(', ');
   const text =
     problems.length === 0
