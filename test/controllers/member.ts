@@ -36,7 +36,7 @@ export class Member {
   }
 
   /** Listens at once, and gives handshakes once its Secret is there. */
-  static async start(scene: Scene, name: string, { secretName = name, lagMs = () => 0 } = {}): Promise<Member> {
+  static async start(scene: Scene, name: string, { secretName = name, lagMs = (): number => 0 } = {}): Promise<Member> {
     const member = new Member(scene, name, secretName, lagMs);
     await member.#listen(0);
     member.#off = scene.secrets.onChange(() => member.#follow());
