@@ -108,6 +108,16 @@ describe('what the server does with the certificate', () => {
     expect(verdictMs).toBeGreaterThan(700);
   });
 
+  test('nor does data, which a server may send before it has judged', async () => {
+    const quiet = ['-tls1_3', '-num_tickets', '0'];
+    await using server = await opensslServer(material(), '-Verify', '1', '-verify_return_error', ...quiet);
+    // Not after the end of the connection: what is left over would greet the next one.
+    const talking = setInterval(() => server.input.write('data\n'), 100);
+    const { outcome } = await attempt(server.port);
+    clearInterval(talking);
+    expect(outcome).toEqual({ kind: 'accepted', proof: 'open' });
+  });
+
   test('a server that judges after the handshake and hangs up is told from one that accepts', async () => {
     await using server = await nodeServer(
       material(),
@@ -154,6 +164,7 @@ describe('servers that fail', () => {
     const [result, took] = await timed(attempt(server.port, { timeoutMs: 300 }));
     expect(result.outcome).toMatchObject({ kind: 'failed', reason: 'Timeout' });
     expect(result.outcome).toHaveProperty('message', 'no TCP connection within 300 ms');
+    await expect.poll(() => open(/ConnectWrap|TCPSocketWrap/)).toBe(0);
     expect(took).toBeLessThan(1000);
   });
 

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { Writable } from 'node:stream';
 import tls from 'node:tls';
 import type { Identity } from './pki.ts';
 
@@ -112,12 +113,16 @@ export function onPath(...programs: readonly string[]): boolean {
   return programs.every((program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0);
 }
 
+export interface ProgramServer extends TestServer {
+  readonly input: Writable;
+}
+
 /** A program that serves TLS. It gets a folder with ca.crt, tls.crt and tls.key, and is ready once the port answers. */
 export async function programServer(
   { identity, bundle }: Material,
   command: (files: { dir: string; port: number }) => readonly [string, ...string[]],
   prepare: (dir: string) => void = () => {},
-): Promise<TestServer> {
+): Promise<ProgramServer> {
   const dir = mkdtempSync(path.join(tmpdir(), 'probe-'));
   writeFileSync(path.join(dir, 'ca.crt'), bundle);
   writeFileSync(path.join(dir, 'tls.crt'), identity.certificate);
@@ -139,7 +144,7 @@ export async function programServer(
     await dispose();
     throw new Error(`${program} did not start: ${errors}`, { cause: error });
   }
-  return { port, [Symbol.asyncDispose]: dispose };
+  return { port, input: child.stdin, [Symbol.asyncDispose]: dispose };
 }
 
 function ended(child: ChildProcess): Promise<void> {
@@ -167,7 +172,7 @@ async function answers(port: number, child: ChildProcess): Promise<void> {
   throw new Error(`ended with ${child.exitCode}`);
 }
 
-export function opensslServer(material: Material, ...extra: readonly string[]): Promise<TestServer> {
+export function opensslServer(material: Material, ...extra: readonly string[]): Promise<ProgramServer> {
   return programServer(material, ({ port }) => [
     'openssl',
     's_server',
