@@ -9,10 +9,11 @@ import { syncSecretToDir } from '../mesh/files.ts';
 import { failuresOf, MeshProcess } from '../mesh/spawn.ts';
 import { closedPort } from '../probe/servers.ts';
 import { testBed } from './bed.ts';
-import { disorders, generationSecrets, lapses } from './rotating.ts';
+import { Member } from './member.ts';
+import { disorders, generationSecrets, lapses, Links, Mesh, rounds } from './rotating.ts';
 import { ca, certificate, peer, type LiveSecret, type Scene, textOf } from './scene.ts';
 
-const bed = testBed(1);
+const bed = testBed(8);
 const TIMEOUT = 180_000;
 
 /** Three endpoints, each a process of its own that has data to hand over; their files come up to 1.5 s late. */
@@ -136,3 +137,207 @@ test('under replication a rotation breaks no link and loses no byte', { timeout:
     expect.stringMatching(/^GenerationRemoved /),
   ]);
 });
+
+test.concurrent(
+  'a joiner in the middle waits for its grant, and columns tell whom all wait for',
+  async () => {
+    const here = await bed.scene();
+    await using mesh = await Mesh.start(here, ['a', 'b']);
+    await using c = await Member.start(here, 'c');
+    mesh.member('b').behave('frozen');
+    await mesh.want({ generation: 2 });
+    await here.cas.until('b is waited for', () => here.cas.get('mesh')?.status?.blockedBy === 'b/NotTrusted', 60_000);
+    await mesh.ledgerUntil('a is proven', ({ roster }) => roster.get(`${here.namespace}/a`)?.grant === 'Proven');
+    await here.cas.until('progress', () => here.cas.get('mesh')?.status?.progress === '1/2');
+    const { stdout } = await bed.cluster.kubectl(['get', 'rca', '-n', here.namespace]);
+    expect(stdout.replaceAll(/ +/g, ' ')).toMatch(
+      /^NAME PHASE SIGNER PROGRESS WAITING-FOR EXPIRES AGE\nmesh Appending G1 1\/2 b\/NotTrusted 20\d\d-\d\d-\d\d /,
+    );
+
+    await here.apply(
+      certificate('c', 'mesh'),
+      peer('mesh', { a: mesh.member('a').port, b: mesh.member('b').port, c: c.port }),
+    );
+    const message = /A rotation is running; its first Secret waits for a grant/;
+    await here.condition('ClusterCertificate', 'c', 'Ready', { status: 'False', reason: 'NotIssued', message });
+    expect(here.secrets.get('c')).toBeUndefined();
+    const { roster, bundle } = here.ledger('mesh');
+    expect([roster.get(`${here.namespace}/c`)?.leaf, bundle]).toEqual([null, [1, 2]]);
+
+    mesh.member('b').behave('serving');
+    await here.stable('mesh', 2, TIMEOUT);
+    await here.ready({ ClusterCertificate: ['a', 'b', 'c'], ReplicationPeer: ['mesh'] });
+    const [first] = here.secrets.historyOf('c');
+    if (first === undefined) throw new Error('c has no Secret');
+    expect(parseCertificates(textOf(first, 'ca.crt')).map(({ commonName }) => commonName)).toEqual([
+      'mesh G1',
+      'mesh G2',
+    ]);
+    expect(disorders(here, 'mesh', 1)).toEqual([]);
+    expect(lapses(here)).toEqual([]);
+  },
+  TIMEOUT,
+);
+
+test.concurrent(
+  'two rotations in a row: the second is asked for while the first runs',
+  async () => {
+    const here = await bed.scene();
+    await using mesh = await Mesh.start(here, ['a', 'b'], { lagMs: () => randomInt(300) });
+    const links = new Links(Object.values(mesh.members));
+    await mesh.want({ generation: 2 });
+    await mesh.ledgerUntil('the first begins', ({ rotation }) => rotation?.to === 2);
+    await mesh.want({ generation: 3, maxConcurrent: '100%' });
+    await here.condition('ReplicationCA', 'mesh', 'Rotating', {
+      status: 'True',
+      message: /Generation 3 starts when the rotation to generation 2 is complete\./,
+    });
+    await here.stable('mesh', 3, TIMEOUT);
+    expect(await links.stop()).toEqual([]);
+    expect(links.handshakes).toBeGreaterThan(50);
+    expect(here.ledger('mesh').history.map(({ generation }) => generation)).toEqual([2, 3]);
+    await here.secrets.until('old generations are gone', () => generationSecrets(here).length === 1);
+    expect(generationSecrets(here).map(([number]) => number)).toEqual([3]);
+    expect(disorders(here, 'mesh', 2)).toEqual([]);
+    expect(lapses(here)).toEqual([]);
+    const begun = here.ledgers('mesh').flatMap(({ rotation, epoch }) => (rotation?.to === 3 ? [epoch] : []))[0] ?? 0;
+    const done = here.ledgers('mesh').find(({ history }) => history.length === 1)?.epoch;
+    expect(begun).toBe((done ?? 0) + 1);
+  },
+  TIMEOUT,
+);
+
+test.concurrent.each([
+  ['a number', 2],
+  ['a percentage, rounded up', '34%'],
+] as const)(
+  'maxConcurrent as %s bounds how many change at a time',
+  async (_, maxConcurrent) => {
+    const here = await bed.scene();
+    await using mesh = await Mesh.start(here, ['a', 'b', 'c']);
+    const links = new Links(Object.values(mesh.members));
+    await mesh.want({ generation: 2, maxConcurrent });
+    await here.stable('mesh', 2, TIMEOUT);
+    expect(await links.stop()).toEqual([]);
+    expect(disorders(here, 'mesh', 2)).toEqual([]);
+    const open = here
+      .ledgers('mesh')
+      .map(({ roster }) => [...roster.values()].filter(({ grant }) => grant === 'Open').length);
+    expect(Math.max(...open)).toBe(2);
+  },
+  TIMEOUT,
+);
+
+test.concurrent(
+  'a proven stage is held for the soak',
+  async () => {
+    const here = await bed.scene();
+    await using mesh = await Mesh.start(here, ['a', 'b']);
+    await mesh.want({ generation: 2, soak: '3s', maxConcurrent: 2 });
+    const { message } = await here.condition('ReplicationCA', 'mesh', 'Rotating', { reason: 'Soaking' }, TIMEOUT);
+    expect(message).toMatch(/^Append from G1 to G2: proven by every member, held for the soak until 20\S+Z\.$/);
+    expect(here.cas.get('mesh')?.status?.rotation?.next).toMatch(/^Nothing: the soak ends at 20\S+Z\.$/);
+    await here.stable('mesh', 2, TIMEOUT);
+    const ledgers = here.ledgers('mesh');
+    const held = ledgers.flatMap((ledger, i) => {
+      const before = ledgers[i - 1]?.rotation;
+      if (before == null || before.stage === ledger.rotation?.stage) return [];
+      const left = ledger.rotation?.since ?? ledger.history.at(-1)?.completedAt ?? '';
+      return [[before.stage, Date.parse(left) - Date.parse(before.provenSince ?? '') >= 3_000]];
+    });
+    expect(held).toEqual([
+      ['Append', true],
+      ['Roll', true],
+      ['Drop', true],
+    ]);
+    for (const stage of ['Append', 'Roll', 'Drop'])
+      await here.eventUntil('ReplicationCA', 'mesh', 'Soaking', new RegExp(`Stage ${stage} is proven by every member`));
+    expect(disorders(here, 'mesh', 2)).toEqual([]);
+    expect(lapses(here)).toEqual([]);
+  },
+  TIMEOUT,
+);
+
+test.concurrent(
+  'a CA that comes near its end is rotated by itself; pinned, it says so',
+  async () => {
+    const here = await bed.scene();
+    await using mesh = await Mesh.start(here, ['a', 'b'], {
+      // Due two seconds after it was made: a third of its life, set-back included, is the most that counts.
+      spec: { duration: '150s', renewBefore: '148s', rotation: { maxConcurrent: 2 } },
+    });
+    const { rotation } = await mesh.ledgerUntil('a rotation begins', (ledger) => ledger.rotation !== null);
+    expect([rotation?.from, rotation?.to]).toEqual([1, 2]);
+    await here.eventUntil(
+      'ReplicationCA',
+      'mesh',
+      'RotationStarted',
+      /\(generation 1 expires within spec\.renewBefore\)/,
+    );
+    // The second is as short-lived as the first, and is not to be followed at once.
+    await mesh.want({ generation: 2, maxConcurrent: 2 });
+    await here.stable('mesh', 2, TIMEOUT);
+    await here.condition('ReplicationCA', 'mesh', 'Rotating', {
+      status: 'False',
+      reason: 'RotationPending',
+      message:
+        /Generation 2 expires within spec\.renewBefore, but spec\.rotation\.generation pins it\. Set it to 3 to rotate\./,
+    });
+    expect(lapses(here)).toEqual([]);
+    await mesh.want({ generation: 3, maxConcurrent: 2 });
+    await mesh.ledgerUntil('the next begins', (ledger) => ledger.rotation?.to === 3);
+  },
+  TIMEOUT,
+);
+
+test.concurrent(
+  'a number that cannot be rotated to changes nothing, and the message names those that can',
+  async () => {
+    const here = await bed.scene();
+    await using mesh = await Mesh.start(here, ['a', 'b']);
+    await mesh.want({ generation: 3 });
+    await mesh.ledgerUntil('a grant is open', ({ roster }) =>
+      [...roster.values()].some(({ grant }) => grant === 'Open'),
+    );
+
+    await mesh.want({ generation: 1 });
+    const back =
+      /generation 1 again while the rotation to 3 runs; rolling back is not supported\. Nothing moves meanwhile\. Set it to 3 to go on\./;
+    await here.condition('ReplicationCA', 'mesh', 'Stalled', {
+      status: 'True',
+      reason: 'GenerationUnavailable',
+      message: back,
+    });
+    await here.condition('ReplicationCA', 'mesh', 'Rotating', {
+      status: 'True',
+      reason: 'GenerationUnavailable',
+      message: back,
+    });
+    await here.condition('ReplicationCA', 'mesh', 'Ready', { status: 'True' });
+    const { epoch } = here.ledger('mesh');
+    await rounds(here, 'mesh', 3);
+    expect(here.ledger('mesh').epoch).toBe(epoch);
+    expect(here.cas.get('mesh')?.status?.rotation?.next).toMatch(back);
+
+    await mesh.want({ generation: 2 });
+    const gone = /spec\.rotation\.generation is 2, which was used before and is gone\. .* Set it to 3 to go on\./;
+    await here.condition('ReplicationCA', 'mesh', 'Stalled', { status: 'True', message: gone });
+
+    await mesh.want({ generation: 3, maxConcurrent: 2 });
+    await here.stable('mesh', 3, TIMEOUT);
+    await here.condition('ReplicationCA', 'mesh', 'Stalled', { status: 'False' });
+    for (const generation of [1, 2]) {
+      await mesh.want({ generation });
+      await here.condition('ReplicationCA', 'mesh', 'Stalled', {
+        status: 'True',
+        reason: 'GenerationUnavailable',
+        message: /used before: a number is never used twice\. Set it to 3 to stay, or to 4 or more to rotate\./,
+      });
+    }
+    await mesh.want({ generation: 3 });
+    await here.condition('ReplicationCA', 'mesh', 'Stalled', { status: 'False' });
+    expect(here.ledger('mesh')).toMatchObject({ highest: 3, rotation: null });
+    expect(lapses(here)).toEqual([]);
+  },
+  TIMEOUT,
+);
