@@ -42,8 +42,9 @@ export interface LiveEvent extends KubeObject {
 
 type Spec<K extends Kind> = ObjectOf<K>['spec'];
 
+/** Never without any field: server-side apply makes null of a map that its last field was taken from, which the API server refuses. */
 export const ca = (name: string, spec: Spec<'ReplicationCA'> = {}) =>
-  manifest('ReplicationCA', name, spec) satisfies KubeObject;
+  manifest('ReplicationCA', name, { profile: 'generic', ...spec });
 export const certificate = (name: string, caRef: string, spec: Omit<Spec<'ClusterCertificate'>, 'caRef'> = {}) =>
   manifest('ClusterCertificate', name, { caRef: { name: caRef }, ...spec });
 /** A peer of these members by port on loopback, probed every second. */

@@ -57,6 +57,14 @@ export function planCertificate(facts: CertificateFacts, now: number): Plan {
       ),
     };
   }
+  if (entry === null && facts.sightings.length === 0 && home(facts) !== facts.certificate.metadata.namespace)
+    return {
+      ...rest,
+      refusal: new Refusal(
+        'NotNamedByPeer',
+        `A ClusterCertificate of another namespace is issued once a ReplicationPeer beside its CA names it. Name ${facts.certificate.metadata.namespace}/${facts.certificate.metadata.name} in spec.members[].certificateRef of one in namespace ${home(facts)}.`,
+      ),
+    };
   if (entry === null)
     return { ...rest, work: { kind: 'wait', because: `It is about to join the mesh of ReplicationCA ${facts.ca}.` } };
   if (entry.leaf === null) {
@@ -80,6 +88,11 @@ export function planCertificate(facts: CertificateFacts, now: number): Plan {
     };
   }
   return { ...rest, ...planSecret(facts, issuing, secret, entry, leaf, now) };
+}
+
+/** The namespace of its CA. */
+function home({ ca }: CertificateFacts): string {
+  return refOf(ca).namespace ?? '';
 }
 
 function issue(entry: RosterEntry, leaf: number, kind: Cause['kind'], because: string): Work {
