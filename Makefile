@@ -27,7 +27,7 @@ crds: setup ## write crds/*.yaml from the schemas in src/api
 	@node src/cli/crds.ts
 
 demo: setup ## rotate the CA of three clusters while they replicate; KEEP=1 leaves everything running until Ctrl-C
-	@KEEP=$(KEEP) node test/demo/main.ts
+	@KEEP=$(KEEP) exec node test/demo/main.ts
 
 bench: setup ## the benchmark
 	@node test/bench/main.ts $(ARGS)

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { LABELS, REPLICATION_CA, ROLES } from '../../src/api/names.ts';
 import { parseObject } from '../../src/api/parse.ts';
 import type { ReplicationCA } from '../../src/api/objects.ts';
@@ -17,13 +18,15 @@ export class Cluster {
   readonly #plane: ControlPlane;
   readonly #namespace: string;
   readonly #show: (command: string) => void;
+  readonly #signal: AbortSignal;
   readonly #client: Client;
   readonly #generations = new Map<string, number>();
 
-  constructor(plane: ControlPlane, namespace: string, show: (command: string) => void) {
+  constructor(plane: ControlPlane, namespace: string, show: (command: string) => void, signal: AbortSignal) {
     this.#plane = plane;
     this.#namespace = namespace;
     this.#show = show;
+    this.#signal = signal;
     this.#client = loadClient({ kubeconfig: plane.kubeconfig, userAgent: 'replicert-demo' });
   }
 
@@ -33,6 +36,9 @@ export class Cluster {
     this.#show(typed);
     const env = { ...kubectlEnvironment(this.#plane.dir), KUBECONFIG: this.#plane.kubeconfig };
     const { code, stdout, stderr } = await run(this.#plane.binaries.kubectl, args, { env, timeoutMs: 120_000 });
+    // Ctrl-C reaches kubectl as well as us: then it has not failed.
+    await nextTurn();
+    this.#signal.throwIfAborted();
     if (code !== 0)
       throw new DemoFailure(`${typed}\n${tail(stderr)}`, 'see operator.log and kube-apiserver.log in the logs');
     return stdout;

@@ -78,6 +78,7 @@ async function demo(keep: boolean): Promise<number> {
       if (plane !== null) await keepLogs(screen, plane);
     }
   } finally {
+    screen.keepTable();
     screen.line();
     await company?.end();
     await scenario?.close();
@@ -140,7 +141,7 @@ function invite(screen: Screen, { kubeconfig, binaries }: ControlPlane): void {
     `  export KUBECONFIG=${kubeconfig}`,
     `  alias kubectl=${binaries.kubectl}`,
     `  kubectl get replicert -n ${NAMESPACE}`,
-    `  kubectl get events -n ${NAMESPACE} --sort-by=.metadata.creationTimestamp`,
+    `  kubectl events -n ${NAMESPACE} --for rca/mesh`,
     `  kubectl patch -n ${NAMESPACE} rca mesh --type=merge -p '{"spec":{"rotation":{"generation":3}}}'`,
     '',
     'Ctrl-C here ends it.',

@@ -51,7 +51,7 @@ export class Scenario {
   constructor(scene: Scene) {
     this.#scene = scene;
     const command = (text: string): void => scene.screen.line([span('$ ', 'dim'), span(text, 'bold')]);
-    this.#cluster = new Cluster(scene.plane, NAMESPACE, command);
+    this.#cluster = new Cluster(scene.plane, NAMESPACE, command, scene.signal);
   }
 
   /** Brings the operator and the mesh up, rotates the CA, and tries everything that must hold afterwards. */

@@ -15,7 +15,7 @@ test('a perfect run passes every check and exits with 0', () => {
     'rotation: G1 to G2 complete after 44 s',
     'handshakes: 3,702 fresh mutual handshakes over 6 edges, 0 failed',
     'replication: 48.0 MiB acknowledged, no byte lost, no connection broken',
-    'old CA: a leaf of G1, saved and accepted before, is refused by east, west, north; one of G2 is accepted',
+    'old CA: a leaf of G1, accepted before, is refused by east, west, north; one of G2 is accepted',
     'RBAC: 404 requests of the operator under the RBAC of deploy/, 0 forbidden',
   ]);
 });

@@ -102,7 +102,7 @@ function oldCa({ trials, lost, from, to }: Outcome): Check {
   const members = trials.map(({ member }) => member).join(', ');
   const text =
     problems.length === 0
-      ? `a leaf of G${from}, saved and accepted before, is refused by ${members}; one of G${to} is accepted`
+      ? `a leaf of G${from}, accepted before, is refused by ${members}; one of G${to} is accepted`
       : `G${from} is not surely refused everywhere`;
   return { name: 'old CA', ok: trials.length > 0 && problems.length === 0, findings: [text, ...problems] };
 }
