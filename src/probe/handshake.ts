@@ -63,7 +63,7 @@ export interface HandshakeRequest {
 const MIN_SETTLE_MS = 750;
 const MAX_SETTLE_MS = 30_000;
 /** A server that judges after the handshake closes in the same breath; this waits for it. */
-const MIN_LINGER_MS = 20;
+const MIN_LINGER_MS = 50;
 /** Nobody owes us data before we spoke; beyond this we stop reading and let the settle time decide. */
 const MAX_UNREAD_BYTES = 64 * 1024;
 const MAX_CHAIN = 16;
@@ -163,7 +163,7 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<On
       flightAt = performance.now();
       if (proof !== null) return;
       const settle = Math.min(MAX_SETTLE_MS, Math.max(MIN_SETTLE_MS, 10 * roundTripMs, request.settleMs ?? 0));
-      verdictTimer = setTimeout(() => settleWith({ kind: 'accepted', proof: 'open' }), settle);
+      verdictTimer = setTimeout(() => settleUnheard({ kind: 'accepted', proof: 'open' }), settle);
     }
 
     /** RFC 8446 section 4.6.1: a server that asked for a certificate sends tickets only after our Finished. */
@@ -175,9 +175,17 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<On
       proof = seen;
       clearTimeout(verdictTimer);
       verdictTimer = setTimeout(
-        () => settleWith({ kind: 'accepted', proof: seen }),
+        () => settleUnheard({ kind: 'accepted', proof: seen }),
         Math.max(MIN_LINGER_MS, roundTripMs),
       );
+    }
+
+    /**
+     * Nothing was heard in time. Node runs a timer before it reads what has come meanwhile: after a busy moment the
+     * refusal may be waiting to be read. Reading takes one turn of the loop, noticing the end a second one.
+     */
+    function settleUnheard(outcome: Outcome): void {
+      setImmediate(() => setImmediate(() => settleWith(outcome)));
     }
 
     function onError(error: NodeJS.ErrnoException): void {

@@ -1,6 +1,8 @@
 /** One handshake with servers that are late, silent, hostile or no TLS at all: bounded, tidy, and never an unhandled error. */
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { Socket } from 'node:net';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Authority } from '../../src/pki/issue.ts';
 import { Canaries, type Canary } from '../../src/probe/canary.ts';
@@ -253,6 +255,27 @@ test.each(['TLSv1.2', 'TLSv1.3'] as const)('%s over a line with 250 ms each way'
   ]);
   expect(accepted.outcome.kind).toBe('accepted');
   expect(refused.outcome.kind).toBe('rejected');
+});
+
+test('a refusal that came while this process was busy is heard', async () => {
+  const quiet = ['-tls1_3', '-num_tickets', '0'];
+  await using server = await opensslServer(material(), '-Verify', '1', '-verify_return_error', ...quiet);
+  // From the connection on, whatever comes finds this process busy, and every timer is due before it is read.
+  let turn: NodeJS.Immediate | undefined;
+  const spin = (): void => {
+    const until = performance.now() + 800;
+    while (performance.now() < until);
+    turn = setImmediate(spin);
+  };
+  const onSocket = (message: unknown): void => {
+    const { socket } = message as { socket: Socket };
+    socket.once('connect', () => (turn = setImmediate(spin)));
+  };
+  subscribe('net.client.socket', onSocket);
+  const { outcome } = await attempt(server.port, { canary: foreign, timeoutMs: 15_000, version: 'TLSv1.3' });
+  unsubscribe('net.client.socket', onSocket);
+  clearImmediate(turn);
+  expect(outcome).toEqual({ kind: 'rejected', alert: 48 });
 });
 
 test('leaves no socket and no timer behind', async () => {
