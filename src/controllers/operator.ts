@@ -11,6 +11,7 @@ import { Authorities } from './shared/authorities.ts';
 import { controllerClock } from './shared/clock.ts';
 import type { Teller } from './shared/invalid.ts';
 import { Ledgers } from './shared/ledgers.ts';
+import { Rights } from './shared/rights.ts';
 import { World } from './shared/world.ts';
 
 export interface OperatorOptions {
@@ -28,6 +29,9 @@ const PEER_DEADLINE = 180_000;
 /** The three controllers over one world. It looks as soon as it is started, and acts once it leads. */
 export class Operator {
   readonly #world: World;
+  readonly #rights: Rights;
+  readonly #namespaces: readonly string[];
+  readonly #log: Logger;
   readonly #runners: readonly Runner[];
   #acting = false;
 
@@ -47,11 +51,15 @@ export class Operator {
       const regarding = { apiVersion: API_VERSION, kind: resource.kind, metadata: { name, namespace, uid } };
       events.record(regarding, { type, reason, action: reason, note });
     };
+    this.#rights = new Rights(client, log);
+    this.#namespaces = namespaces;
+    this.#log = log;
     const tools = {
       client,
       world: this.#world,
       ledgers: new Ledgers(client, this.#world.secrets),
       authorities: new Authorities(client),
+      rights: this.#rights,
       tell,
       clock: controllerClock(client, Date.now),
     };
@@ -87,6 +95,19 @@ export class Operator {
     if (signal.aborted) return;
     this.#acting = true;
     for (const runner of this.#runners) runner.start();
+    await this.#letGo(signal);
+  }
+
+  /** What a former process could not let go any more: its rights in namespaces without a CA. */
+  async #letGo(signal: AbortSignal): Promise<void> {
+    for (const namespace of this.#namespaces) {
+      if (this.#world.hasCa(namespace)) continue;
+      try {
+        await this.#rights.settle(namespace, false, signal);
+      } catch (error) {
+        this.#log.warn({ namespace, err: error }, 'the RoleBinding could not be read');
+      }
+    }
   }
 
   /** Ends the passes under way, then the watches. */

@@ -27,6 +27,7 @@ export {
   FencedError,
   isAlreadyExists,
   isConflict,
+  isForbidden,
   isInvalid,
   isNotFound,
   NoAnswerError,

@@ -104,4 +104,5 @@ export const isConflict = (error: unknown): boolean => refused(error, 409) && !i
 export const isAlreadyExists = (error: unknown): boolean => refused(error, 409, 'AlreadyExists');
 /** The resource version or continue token is too old. */
 export const isExpired = (error: unknown): boolean => refused(error, 410);
+export const isForbidden = (error: unknown): boolean => refused(error, 403);
 export const isInvalid = (error: unknown): boolean => refused(error, 422) || refused(error, 400);

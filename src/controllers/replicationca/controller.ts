@@ -14,6 +14,7 @@ import { generationsOf } from '../shared/facts.ts';
 import { invalidStatus, type Teller } from '../shared/invalid.ts';
 import type { Ledgers } from '../shared/ledgers.ts';
 import { Refusal } from '../shared/refusal.ts';
+import type { Rights } from '../shared/rights.ts';
 import { type LedgerSecret } from '../shared/secrets.ts';
 import { writeStatus } from '../shared/status.ts';
 import { type Kept, objectOf, type World } from '../shared/world.ts';
@@ -29,6 +30,7 @@ export interface ReplicationCATools {
   readonly world: World;
   readonly ledgers: Ledgers;
   readonly authorities: Authorities;
+  readonly rights: Rights;
   readonly tell: Teller;
   readonly clock: ControllerClock;
 }
@@ -40,14 +42,17 @@ const ROTATION_PERIOD = 10_000;
 
 /** Keeps ledger, generations and published bundle of one CA: observe -> plan (the rotation machine) -> perform, one ledger write at most. */
 export function replicationCAController(tools: ReplicationCATools) {
-  const { client, world, ledgers, authorities, tell, clock } = tools;
+  const { client, world, ledgers, authorities, rights, tell, clock } = tools;
   const { now } = clock;
   const writtenAt = new Map<string, number>();
 
   return async function reconcile(key: string, { signal, log }: Pass): Promise<Wake> {
     const kept = world.cas.get(key);
+    const ref = refOf(key);
+    const { namespace = '' } = ref;
     if (kept === undefined) {
       writtenAt.delete(key);
+      await rights.settle(namespace, world.hasCa(namespace), signal);
       return { kind: 'onChange' };
     }
     const ca = objectOf(kept);
@@ -55,7 +60,6 @@ export function replicationCAController(tools: ReplicationCATools) {
       await writeStatus(client, REPLICATION_CA, world.cas, kept, invalidStatus(kept, now()), signal);
       return { kind: 'onChange' };
     }
-    const ref = refOf(key);
     if (!kept.meta.finalizers.includes(FINALIZER) && !kept.meta.deleting) {
       const step = finalizerStep({ ...kept.meta, finalizers: [...kept.meta.finalizers] }, FINALIZER);
       if (step.case === 'add')
@@ -63,6 +67,7 @@ export function replicationCAController(tools: ReplicationCATools) {
           await client.patch(REPLICATION_CA, ref, { type: 'json', operations: step.patch }, { signal }),
         );
     }
+    if (!kept.meta.deleting) await rights.settle(namespace, true, signal);
     const outcome = await act(kept, ca, ref, signal, log);
     if (kept.meta.deleting) {
       await removeAuthority(tools, kept, ca, outcome, signal);

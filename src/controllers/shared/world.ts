@@ -132,6 +132,12 @@ export class World {
     await Promise.all(this.#views.map((view) => view.whenSynced(signal)));
   }
 
+  /** Whether a ReplicationCA lives in this namespace. */
+  hasCa(namespace: string): boolean {
+    for (const { meta } of this.cas.list()) if (meta.namespace === namespace) return true;
+    return false;
+  }
+
   /** Keys of the ClusterCertificates that name this CA. */
   certificatesOf(ca: string): ReadonlySet<string> {
     return this.#certificatesByCa.get(ca);
