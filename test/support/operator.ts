@@ -170,6 +170,21 @@ export class OperatorProcess {
     await this.#kill('SIGKILL');
   }
 
+  /** Freezes it, as a machine that swaps or a hypervisor that migrates does. */
+  pause(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child.kill('SIGCONT');
+  }
+
+  /** Waits until it has ended by itself. @returns its exit code */
+  async ended(): Promise<number | null> {
+    while (this.#end === null) await this.#change(new AbortController().signal);
+    return this.#end.code;
+  }
+
   /** The end of its log, for messages. */
   tail(lines = 30): string {
     return this.lines
@@ -180,10 +195,7 @@ export class OperatorProcess {
 
   async #kill(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null> {
     if (this.#end === null) this.#child.kill(signal);
-    for (;;) {
-      if (this.#end !== null) return this.#end.code;
-      await this.#change(new AbortController().signal);
-    }
+    return this.ended();
   }
 
   #hear(text: string): void {
