@@ -15,6 +15,7 @@ export class Mesh {
   readonly scene: Scene;
   readonly members: Readonly<Record<string, Member>>;
   readonly #spec: CaSpec;
+  readonly #visitors: Member[] = [];
 
   private constructor(scene: Scene, members: Readonly<Record<string, Member>>, spec: CaSpec) {
     this.scene = scene;
@@ -66,8 +67,17 @@ export class Mesh {
     );
   }
 
+  /** Starts a server that is no member; it goes with the mesh. */
+  async visit(...[name, options]: [string, Parameters<typeof Member.start>[2]]): Promise<Member> {
+    const visitor = await Member.start(this.scene, name, options);
+    this.#visitors.push(visitor);
+    return visitor;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(Object.values(this.members).map((member) => member[Symbol.asyncDispose]()));
+    await Promise.all(
+      [...Object.values(this.members), ...this.#visitors].map((member) => member[Symbol.asyncDispose]()),
+    );
   }
 }
 

@@ -145,13 +145,10 @@ function witnessesOf(world: World, ca: ReplicationCA): ReadonlyMap<MemberKey, re
   return witnesses;
 }
 
-/** Milliseconds between two probes of a peer while a rotation waits. */
-function probeInterval(peer: ReplicationPeer): number {
-  return durationOf(peer.spec.probe?.interval, 30_000);
-}
-
-function freshness(peer: ReplicationPeer, ca: ReplicationCA): number {
-  return 3 * Math.max(probeInterval(peer), 3_600_000 / profileOf(ca.spec.profile).maxProbesPerHour);
+/** How long evidence counts, in milliseconds. A round of a peer takes as long as the member that says nothing until the timeout. */
+function freshness({ spec: { probe } }: ReplicationPeer, ca: ReplicationCA): number {
+  const [interval, timeout] = [durationOf(probe?.interval, 30_000), durationOf(probe?.timeout, 5_000)];
+  return 3 * Math.max(interval, timeout, 3_600_000 / profileOf(ca.spec.profile).maxProbesPerHour);
 }
 
 /** Every member has endpoints, so it listens as soon as anybody dials it, and dials as soon as there is anybody to dial. */
