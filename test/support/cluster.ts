@@ -32,7 +32,7 @@ interface AuditEvent {
   readonly verb: string;
   readonly stage: string;
   readonly requestURI: string;
-  readonly user: { readonly username: string };
+  readonly user: { readonly username: string; readonly extra?: Readonly<Record<string, readonly string[]>> };
   readonly userAgent?: string;
   readonly objectRef?: {
     readonly resource: string;

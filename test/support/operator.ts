@@ -76,11 +76,16 @@ export function testOperators(cluster: TestCluster): TestOperators {
         ),
       );
       await cluster.apply(...own, ...watched.flat());
+      // A token for each identity, so that the audit log tells them apart.
+      const kubeconfigs = new Map<string, Promise<string>>();
       return {
         namespaces,
         system,
         async start(options = {}) {
-          const kubeconfig = await cluster.serviceAccountKubeconfig(system, ACCOUNT);
+          const { identity = 'one' } = options;
+          const made = kubeconfigs.get(identity) ?? cluster.serviceAccountKubeconfig(system, ACCOUNT);
+          kubeconfigs.set(identity, made);
+          const kubeconfig = await made;
           const started = new OperatorProcess({ kubeconfig, namespaces, system, ...options });
           processes.push(started);
           await started.until(options.standby === true ? 'started' : 'leading');

@@ -1,0 +1,95 @@
+/** Two operators over the same namespace: one leads, and whoever has lost the lead writes nothing any more. */
+import { expect, test } from 'vitest';
+import type { Ledger } from '../../src/api/ledger.ts';
+import { testBed } from './bed.ts';
+import { disorders, generationSecrets, lapses, Links, Mesh } from './rotating.ts';
+import type { Scene } from './scene.ts';
+
+const bed = testBed(0);
+bed.operators.expectLines(/the lease is lost: another replica may act now, this one ends/);
+const TIMEOUT = 240_000;
+
+/** What operators wrote into a namespace, oldest first, and by whose token: each process has its own. */
+async function writesIn(namespace: string): Promise<readonly { readonly by: string; readonly what: string }[]> {
+  const events = await bed.cluster.audit(
+    ({ objectRef, verb, userAgent, stage }) =>
+      objectRef?.namespace === namespace &&
+      ['create', 'update', 'patch', 'delete'].includes(verb) &&
+      userAgent?.startsWith('replicert-operator') === true &&
+      stage === 'ResponseComplete',
+  );
+  return events.map(({ user, verb, objectRef }) => ({
+    by: user.extra?.['authentication.kubernetes.io/credential-id']?.[0] ?? '',
+    what: `${verb} ${objectRef?.resource}/${objectRef?.subresource ?? ''} ${objectRef?.name}`,
+  }));
+}
+
+/** Moments of a rotation at which a leader freezes: what it was about to write has been decided and is not written yet, or just written. */
+const moments: Readonly<Record<string, (ledger: Ledger, here: Scene) => boolean>> = {
+  'a grant was given': ({ rotation, roster }) =>
+    rotation?.stage === 'Roll' && [...roster.values()].some(({ grant }) => grant === 'Open'),
+  'a grant was proven': ({ rotation, roster }) =>
+    rotation?.stage === 'Roll' && [...roster.values()].some(({ grant }) => grant === 'Proven'),
+  'the last stage has begun': ({ rotation }) => rotation?.stage === 'Drop',
+};
+
+test.concurrent.each(Object.entries(moments))(
+  'a leader that freezes when %s, and wakes when another leads, ends without a word',
+  { timeout: TIMEOUT },
+  async (_, moment) => {
+    const {
+      installation,
+      scenes: [here],
+    } = await bed.install();
+    const { namespace } = here;
+    const first = await installation.start({ identity: 'first' });
+    const second = await installation.start({ identity: 'second', standby: true });
+    await using mesh = await Mesh.start(here, ['a', 'b']);
+    const links = new Links(Object.values(mesh.members));
+    await mesh.want({ generation: 2 });
+    await mesh.ledgerUntil('the moment', (ledger) => moment(ledger, here));
+    first.pause();
+    const [leader] = new Set((await writesIn(namespace)).map(({ by }) => by));
+    expect(leader).toMatch(/^JTI=/);
+    expect(second.lines.map(({ msg }) => msg)).not.toContain('leading');
+
+    await second.until('leading');
+    const before = (await writesIn(namespace)).filter(({ by }) => by === leader);
+    first.resume();
+    expect(await first.ended()).toBe(1);
+    expect(first.lines.at(-1)?.msg).toBe('the lease is lost: another replica may act now, this one ends');
+    await here.stable('mesh', 2, TIMEOUT);
+    await here.secrets.until('one generation is left', () => generationSecrets(here).length === 1);
+    expect(await links.stop()).toEqual([]);
+
+    const writes = await writesIn(namespace);
+    expect(writes.filter(({ by }) => by === leader)).toEqual(before);
+    expect(new Set(writes.map(({ by }) => by)).size).toBe(2);
+    expect(disorders(here, 'mesh', 1)).toEqual([]);
+    expect(lapses(here)).toEqual([]);
+  },
+);
+
+test.concurrent('the other one does nothing but look until the leader is killed, and then goes on', {
+  timeout: TIMEOUT,
+}, async () => {
+  const {
+    installation,
+    scenes: [here],
+  } = await bed.install();
+  const first = await installation.start({ identity: 'first' });
+  const second = await installation.start({ identity: 'second', standby: true });
+  await using mesh = await Mesh.start(here, ['a', 'b']);
+  const links = new Links(Object.values(mesh.members));
+  await mesh.want({ generation: 2 });
+  await mesh.ledgerUntil('Roll', ({ rotation }) => rotation?.stage === 'Roll');
+  await first.kill();
+  expect(new Set((await writesIn(here.namespace)).map(({ by }) => by)).size).toBe(1);
+  await second.until('leading');
+  await here.stable('mesh', 2, TIMEOUT);
+  expect(await links.stop()).toEqual([]);
+  expect(new Set((await writesIn(here.namespace)).map(({ by }) => by)).size).toBe(2);
+  expect(here.ledger('mesh').history).toHaveLength(1);
+  expect(disorders(here, 'mesh', 1)).toEqual([]);
+  expect(lapses(here)).toEqual([]);
+});
