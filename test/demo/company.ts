@@ -7,7 +7,13 @@ import { DemoFailure } from './failure.ts';
 
 const GUARD = join(import.meta.dirname, '..', 'control-plane', 'guard.ts');
 
-/** The demo's Node processes. Each runs under a guard: it ends with us, however we end. */
+interface CommandOptions {
+  readonly onLine?: ((line: string) => void) | undefined;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+}
+
+/** Processes of the demo. Each runs under a guard: it ends with us, however we end. */
 export class Company {
   readonly #logs: string;
   readonly #onDeath: (failure: DemoFailure) => void;
@@ -22,12 +28,19 @@ export class Company {
 
   /** Starts a program with Node. Its output goes to `<name>.log`, its standard output to `onLine` if there is one. */
   start(name: string, args: readonly string[], onLine?: (line: string) => void): void {
+    this.startCommand(name, [process.execPath, ...args], { onLine });
+  }
+
+  /** The same with any command. */
+  startCommand(name: string, command: readonly string[], { onLine, env, cwd }: CommandOptions = {}): void {
     const file = join(this.#logs, `${name}.log`);
     const log = openSync(file, 'w', 0o600);
-    const guard = spawn(process.execPath, [GUARD, process.execPath, ...args], {
+    const guard = spawn(process.execPath, [GUARD, ...command], {
       // A process group of its own, which the guard kills as a whole; Ctrl-C reaches us alone.
       detached: true,
       stdio: ['pipe', onLine === undefined ? log : 'pipe', log],
+      env,
+      cwd,
     });
     closeSync(log);
     this.#guards.push(guard);

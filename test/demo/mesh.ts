@@ -7,8 +7,6 @@ import type { MemberAddress } from './manifest.ts';
 import type { MemberView, View } from './view.ts';
 
 const MESH = join(import.meta.dirname, '..', 'mesh');
-/** Between a change of a Secret and the files of the endpoint, at most; a real kubelet takes up to a minute and more. */
-const LAG_MS = [200, 3000] as const;
 const REPORT_EVERY_MS = 500;
 
 /** The clusters of the demo: an endpoint each, and whatever brings it its files. */
@@ -23,31 +21,27 @@ export class Mesh {
   /** Starts two processes for each member; their files are kept below `dir`. */
   start(
     company: Company,
-    where: { readonly kubeconfig: string; readonly namespace: string; readonly dir: string },
+    where: {
+      readonly kubeconfig: string;
+      readonly namespace: string;
+      readonly dir: string;
+      /** Between a change of a Secret and the files of the endpoint; a real kubelet takes a minute and more. */
+      readonly lagMs: readonly [least: number, most: number];
+    },
   ): void {
-    const { kubeconfig, namespace, dir } = where;
-    const [least, most] = LAG_MS.map(String);
-    const lag = ['--lag-min', least ?? '', '--lag-max', most ?? ''];
+    const { kubeconfig, namespace, dir, lagMs } = where;
+    const lag = ['--lag-min', String(lagMs[0]), '--lag-max', String(lagMs[1])];
     for (const { name, host, port } of this.members) {
       const files = join(dir, name);
       const delivery = ['--kubeconfig', kubeconfig, '--namespace', namespace, '--secret', name, '--dir', files];
       company.start(`${name}-kubelet`, [join(MESH, 'kubelet.ts'), ...delivery, ...lag]);
-      const listening = [
-        '--name',
-        name,
-        '--dir',
-        files,
-        '--listen',
-        `${host}:${port}`,
-        '--report',
-        `${REPORT_EVERY_MS}`,
-      ];
+      const self = ['--name', name, '--dir', files, '--listen', `${host}:${port}`, '--report', `${REPORT_EVERY_MS}`];
       const others = this.members.filter((member) => member.name !== name);
       company.start(
         `${name}-endpoint`,
         [
           join(MESH, 'endpoint.ts'),
-          ...listening,
+          ...self,
           ...others.flatMap((other) => ['--peer', `${other.name}=${other.host}:${other.port}`]),
         ],
         // Printed by endpoint.ts of this checkout, so its shape is known.

@@ -24,6 +24,8 @@ const CA = 'mesh';
 const OPERATOR = { namespace: 'replicert-system', name: 'replicert-operator' } as const;
 const EXAMPLE = 'examples/mesh.yaml';
 
+/** The lag of the files behind their Secret. */
+const LAG_MS = [200, 3000] as const;
 const LOOK_EVERY_MS = 500;
 const READY_WITHIN_MS = 60_000;
 const ROTATED_WITHIN_MS = 240_000;
@@ -101,7 +103,8 @@ export class Scenario {
       this.#say(`Ports of ${EXAMPLE} are in use here, a copy has others: ${pairs}`);
     }
     this.#mesh = new Mesh(members);
-    this.#mesh.start(company, { kubeconfig: plane.kubeconfig, namespace: NAMESPACE, dir: join(dir, 'mesh') });
+    const files = join(dir, 'mesh');
+    this.#mesh.start(company, { kubeconfig: plane.kubeconfig, namespace: NAMESPACE, dir: files, lagMs: LAG_MS });
     this.#say('Three endpoints, each a process of its own, get their files from their Secret, up to');
     this.#say('3 s late. They demand client certificates, hand over data, and handshake all the time.');
     await this.#cluster.kubectl('apply', '-f', file);

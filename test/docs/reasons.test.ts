@@ -1,0 +1,52 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+/** Where the words come from that `waitingFor` and the members of a peer show. */
+const SOURCES = [
+  'src/rotation',
+  'src/probe/evidence.ts',
+  'src/controllers/replicationpeer/plan.ts',
+  'src/controllers/replicationca/observe.ts',
+];
+/** In the same places, but no reason of a member: the name of an event. */
+const OTHERS = ['MemberJoined'];
+
+async function codeOfReasons(): Promise<string> {
+  const files = await Promise.all(
+    SOURCES.map(async (path) =>
+      path.endsWith('.ts') ? [path] : (await readdir(join(ROOT, path))).map((name) => join(path, name)),
+    ),
+  );
+  const texts = await Promise.all(files.flat().map((file) => readFile(join(ROOT, file), 'utf8')));
+  return texts.join('\n');
+}
+
+function reasonsIn(code: string): Set<string> {
+  const found = code.matchAll(/(?:\b(?:unknown|contrary)\(\s*|reason(?:: | === '' \? ))'([A-Z][A-Za-z]+)'/g);
+  return new Set([...found].flatMap(([, reason]) => (reason === undefined || OTHERS.includes(reason) ? [] : [reason])));
+}
+
+/** The words in the first column of the tables of reasons. */
+async function reasonsInTables(): Promise<Set<string>> {
+  const text = await readFile(join(ROOT, 'docs', 'rotate-a-ca.md'), 'utf8');
+  const rows = text.split('\n').flatMap((line) => /^\| (`[A-Z][A-Za-z`, ]+`) \|/.exec(line)?.[1] ?? []);
+  return new Set(rows.flatMap((cell) => [...cell.matchAll(/`([A-Za-z]+)`/g)].map(([, word]) => word ?? '')));
+}
+
+describe('docs/rotate-a-ca.md', () => {
+  test('explains every reason for which a rotation can wait', async () => {
+    const reasons = reasonsIn(await codeOfReasons());
+    const tables = await reasonsInTables();
+    expect(reasons.size).toBeGreaterThan(15);
+    expect([...reasons].filter((reason) => !tables.has(reason))).toEqual([]);
+  });
+
+  test('explains none that does not exist', async () => {
+    const code = await codeOfReasons();
+    const vocabulary = await readFile(join(ROOT, 'src', 'api', 'vocabulary.ts'), 'utf8');
+    const exists = (word: string): boolean => code.includes(`'${word}'`) || vocabulary.includes(`\n  ${word}:`);
+    expect([...(await reasonsInTables())].filter((word) => !exists(word))).toEqual([]);
+  });
+});
