@@ -1,6 +1,7 @@
 /** Who makes the work: creates objects as fast as is sensible, and watches what becomes of them. */
 import { API_VERSION, CLUSTER_CERTIFICATE, REPLICATION_CA } from '../../src/api/names.ts';
 import type { Client, KubeObject, Resource } from '../../src/runtime/client.ts';
+import { Informer } from '../../src/runtime/informer.ts';
 
 const SECRETS: Resource = { group: '', version: 'v1', plural: 'secrets', kind: 'Secret' };
 const EVENTS: Resource = { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event' };
@@ -25,29 +26,32 @@ export async function forEachConcurrently(
 export class ReadyWatch {
   readonly #readyAt = new Map<string, number>();
   readonly #waiting = new Map<string, () => void>();
-  readonly #stop = new AbortController();
-  readonly #running: Promise<void>;
-  #failure: unknown = null;
+  readonly #informer: Informer<boolean>;
 
-  constructor(client: Client, resource: Resource, namespace: string, resourceVersion: string) {
-    const { signal } = this.#stop;
-    const options = { namespace, resourceVersion, timeoutSeconds: 3_600, signal };
-    this.#running = client
-      .watch(resource, options, (event) => {
-        if (event.type === 'BOOKMARK') return;
-        const { name } = event.object.metadata;
-        if (this.#readyAt.has(name) || !isReady(event.object)) return;
+  constructor(client: Client, resource: Resource, namespace: string) {
+    this.#informer = new Informer({
+      client,
+      resource,
+      namespace,
+      keep: isReady,
+      onChange: ({ key, after }) => {
+        const name = key.slice(namespace.length + 1);
+        if (after !== true || this.#readyAt.has(name)) return;
         this.#readyAt.set(name, performance.now());
         this.#waiting.get(name)?.();
-      })
-      .catch((error: unknown) => {
-        if (!signal.aborted) this.#failure = error;
-      });
+      },
+    });
+  }
+
+  /** Begins to watch; resolves when everything that is created from now on will be seen. */
+  async start(signal: AbortSignal): Promise<this> {
+    this.#informer.start();
+    await this.#informer.whenSynced(signal);
+    return this;
   }
 
   /** How many were seen Ready. */
   get count(): number {
-    if (this.#failure !== null) throw this.#failure;
     return this.#readyAt.size;
   }
 
@@ -63,21 +67,14 @@ export class ReadyWatch {
     this.#waiting.delete(name);
   }
 
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await this.#running;
+  stop(): Promise<void> {
+    return this.#informer.stop();
   }
 }
 
 function isReady(object: KubeObject): boolean {
   const { status } = object as { status?: { conditions?: readonly { type: string; status: string }[] } };
   return status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True') ?? false;
-}
-
-/** A watch from now on: everything that is created later shows. */
-export async function watchReady(client: Client, resource: Resource, namespace: string): Promise<ReadyWatch> {
-  const { resourceVersion } = await client.listPage(resource, { namespace, limit: 1 });
-  return new ReadyWatch(client, resource, namespace, resourceVersion);
 }
 
 export function createAuthority(client: Client, namespace: string, name: string): Promise<object> {

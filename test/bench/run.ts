@@ -11,7 +11,7 @@ import {
   createCertificate,
   forEachConcurrently,
   measureSecretCreates,
-  watchReady,
+  ReadyWatch,
 } from './load.ts';
 import { round } from './machine.ts';
 import { installOperator, OPERATOR_USER, type OperatorOptions, OperatorProcess } from './operator.ts';
@@ -205,7 +205,7 @@ class Measurement {
   }
 
   async #createAuthority(): Promise<void> {
-    const watch = await watchReady(this.#client, REPLICATION_CA, NAMESPACE);
+    const watch = await new ReadyWatch(this.#client, REPLICATION_CA, NAMESPACE).start(this.#signal);
     try {
       await createAuthority(this.#client, NAMESPACE, CA);
       await watch.ready(CA);
@@ -217,7 +217,7 @@ class Measurement {
   async #burst(count: number, operator: number): Promise<Result['burst']> {
     const nameOf = (index: number): string => `member-${index}`;
     const created = new Map<string, number>();
-    const watch = await watchReady(this.#client, CLUSTER_CERTIFICATE, NAMESPACE);
+    const watch = await new ReadyWatch(this.#client, CLUSTER_CERTIFICATE, NAMESPACE).start(this.#signal);
     try {
       const { 'kube-apiserver': apiserver, etcd, 'kube-controller-manager': manager } = this.#plane.processes;
       const processes = new Map([
@@ -298,7 +298,7 @@ class Measurement {
     const { count, perSecond } = PACED;
     this.#say(`${count} single certificates, ${perSecond} per second, beside ${before} others`);
     const latencies: number[] = [];
-    const watch = await watchReady(this.#client, CLUSTER_CERTIFICATE, NAMESPACE);
+    const watch = await new ReadyWatch(this.#client, CLUSTER_CERTIFICATE, NAMESPACE).start(this.#signal);
     try {
       const began = performance.now();
       const issue = async (index: number): Promise<void> => {
