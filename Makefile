@@ -23,7 +23,7 @@ format: setup ## format all files
 test: setup ## all tests; ARGS="test/pki" for some; KUBECONFIG=... for a cluster of yours instead of an own one
 	@vitest run $(ARGS)
 
-crds: setup ## write crds/*.yaml from the schemas in src/api
+crds: setup ## write crds/*.yaml and docs/reference.md from the schemas in src/api
 	@node src/cli/crds.ts
 
 demo: setup ## rotate the CA of three clusters while they replicate; KEEP=1 leaves everything running until Ctrl-C

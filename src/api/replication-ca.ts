@@ -76,8 +76,8 @@ const rotation = z.object({
   generation: generationNumber()
     .optional()
     .describe(
-      'The wanted signer. A number above every one used so far rotates to it; the previous one, while a rotation is under way, ' +
-        'rolls back. Default: decided by renewBefore. Example: 2',
+      'The wanted signer. A number above every one used so far rotates to it, once; the present one stays. Any other number is ' +
+        'refused by the condition Stalled. Default: decided by renewBefore. Example: 2',
     ),
   maxConcurrent: maxConcurrent
     .optional()
@@ -88,8 +88,7 @@ const rotation = z.object({
   soak: duration({ least: '0s', most: '720h' })
     .optional()
     .describe(
-      'Extra hold after a stage is proven, never instead of the proof; a rollback does not wait for it. ' +
-        'Go duration, 0s to 720h. Default: 0s. Example: 10m',
+      'Extra hold after a stage is proven, never instead of the proof. Go duration, 0s to 720h. Default: 0s. Example: 10m',
     ),
   departed: setOf(memberName(), MAX_MEMBERS)
     .optional()

@@ -16,7 +16,7 @@ export const CONDITIONS = {
 export type ConditionType = keyof typeof CONDITIONS;
 
 /** Why a condition has its status. */
-const CONDITION_REASONS = {
+export const CONDITION_REASONS = {
   // Ready
   Serving: 'Ready: bundle and leaves are served.',
   Issued: 'Ready: the Secret holds a valid leaf and the current bundle.',
@@ -67,7 +67,7 @@ const CONDITION_REASONS = {
 export type ConditionReason = keyof typeof CONDITION_REASONS;
 
 /** Reasons of events. */
-const EVENT_REASONS = {
+export const EVENT_REASONS = {
   GenerationMinted: 'A CA key and certificate were made.',
   GenerationRemoved: 'The Secret of a dropped generation was deleted.',
   RotationStarted: 'A rotation to another generation began.',

@@ -1,10 +1,11 @@
-/** Writes the CRDs and what kustomize is to know of them; with --check, says what is stale and exits with 1. */
+/** Writes the CRDs, what kustomize is to know of them, and docs/reference.md; with --check, says what is stale and exits with 1. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
 import { customResourceDefinition, kustomizeSchema } from '../api/crd.ts';
 import { GROUP, KINDS } from '../api/names.ts';
 import { DEFINITIONS } from '../api/objects.ts';
+import { referenceText } from './reference.ts';
 
 const HEADER = '# Written by `node src/cli/crds.ts` from the schemas in src/api. Change those instead.\n';
 
@@ -23,6 +24,7 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     ...crds.map(({ file, crd }): [string, string] => [`crds/${file}`, yaml(crd)]),
     // Not kustomization.yaml, which `kubectl apply -f crds/` would take for an object.
     ['crds/Kustomization', yaml(kustomization)],
+    ['docs/reference.md', referenceText()],
     ['deploy/kustomize/schema.json', `${JSON.stringify(kustomizeSchema(), null, 2)}\n`],
   ]);
 }
