@@ -20,17 +20,16 @@ export interface Bed {
   readonly operator: OperatorProcess;
   /** A namespace that the shared operator watches and that no test had before. */
   scene(): Promise<Scene>;
-  /** Fresh namespaces with rights for an operator that the test starts itself. */
+  /** Namespaces (so many fresh ones, or these) with rights for an operator that the test starts itself. */
   install(
-    count?: number,
+    namespaces?: number | readonly string[],
   ): Promise<{ readonly installation: Installation; readonly scenes: readonly [Scene, ...Scene[]] }>;
 }
 
 /**
  * @param namespaces how many namespaces the shared operator watches: one for each `scene()`; 0 for no shared operator
  */
-export function testBed(namespaces: number, options: StartOptions = {}): Bed {
-  const cluster = testCluster();
+export function testBed(namespaces: number, options: StartOptions = {}, cluster: TestCluster = testCluster()): Bed {
   const open: Scene[] = [];
   // After-hooks run last things first: operators end, then finalizers are taken away, then namespaces are deleted.
   afterAll(async () => {
@@ -74,8 +73,9 @@ export function testBed(namespaces: number, options: StartOptions = {}): Bed {
       if (namespace === undefined) throw new Error(`testBed(${namespaces}): more scenes are asked for`);
       return scene(namespace);
     },
-    async install(count = 1) {
-      const installation = await operators.install(await fresh(count));
+    async install(namespaces = 1) {
+      const names = typeof namespaces === 'number' ? await fresh(namespaces) : namespaces;
+      const installation = await operators.install(names);
       const [first, ...rest] = await Promise.all(installation.namespaces.map(scene));
       if (first === undefined) throw new Error('install: at least one namespace');
       return { installation, scenes: [first, ...rest] };

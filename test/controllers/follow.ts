@@ -153,7 +153,8 @@ export interface Condition {
 /** The conditions of an object of any kind; empty when it has none. */
 export function conditionsOf({ status }: { readonly status?: unknown }): readonly Condition[] {
   if (typeof status !== 'object' || status === null || !('conditions' in status)) return [];
-  return Array.isArray(status.conditions) ? (status.conditions as readonly Condition[]) : [];
+  const list: readonly unknown[] = Array.isArray(status.conditions) ? status.conditions : [];
+  return list.filter((each): each is Condition => typeof each === 'object' && each !== null);
 }
 
 export function conditionOf(object: { readonly status?: unknown } | undefined, type: string): Condition | undefined {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, inject } from 'vitest';
 import { kubectlEnvironment } from '../control-plane/kubectl.ts';
 import { type Finished, run, tail } from '../control-plane/run.ts';
+import type { SharedCluster } from './shared-cluster.ts';
 
 export interface TestCluster {
   /** The admin's kubeconfig (a path). */
@@ -45,9 +46,12 @@ interface AuditEvent {
   readonly requestReceivedTimestamp: string;
 }
 
-/** The cluster of this run. Call it at the top of a test file: it removes the file's namespaces after its tests. */
-export function testCluster(): TestCluster {
-  const { kubeconfig, server, auditLog, dir, kubectl: binary } = inject('cluster');
+/**
+ * The cluster of this run, or one that the test file has started itself. Call it at the top of a test file: it removes the file's
+ * namespaces after its tests.
+ */
+export function testCluster(cluster: SharedCluster = inject('cluster')): TestCluster {
+  const { kubeconfig, server, auditLog, dir, kubectl: binary } = cluster;
   const namespaces: string[] = [];
 
   const kubectl: TestCluster['kubectl'] = (args, { input, kubeconfig: other } = {}) =>

@@ -15,6 +15,8 @@ const ACCOUNT = 'replicert-operator';
 export interface StartOptions {
   /** Who it is in Lease and log. The same again is a container that was restarted: it gets its Lease back at once. Default: `one`. */
   readonly identity?: string;
+  /** Another way to the API server, by path. Default: straight, as the ServiceAccount. */
+  readonly kubeconfig?: string;
   /** How wrong its clock is, milliseconds. Default 0. */
   readonly clockOffsetMs?: number;
   /** Default: a free one, see `healthPort`. */
@@ -36,6 +38,8 @@ export interface Installation {
   readonly namespaces: readonly string[];
   /** Its own namespace, where the Lease is. */
   readonly system: string;
+  /** A kubeconfig (a path) with the operator's own rights. */
+  kubeconfig(identity?: string): Promise<string>;
   start(options?: StartOptions): Promise<OperatorProcess>;
 }
 
@@ -58,8 +62,10 @@ export function testOperators(cluster: TestCluster): TestOperators {
   const expected: RegExp[] = [];
 
   afterAll(async () => {
-    const codes = await Promise.all(processes.map((each) => (each.running ? each.stop() : 0)));
-    if (codes.some((code) => code !== 0)) throw new Error(`an operator did not stop in good order: ${codes.join()}`);
+    for (const each of processes.filter(({ running }) => running)) {
+      const code = await each.stop();
+      if (code !== 0) throw new Error(`an operator stopped with exit code ${code}:\n${each.tail()}`);
+    }
     const findings = processes.flatMap(({ lines }) => lines.flatMap((line) => findingsIn(line, secrets, expected)));
     if (findings.length > 0) throw new Error(`the operator's log:\n${findings.slice(0, 20).join('\n')}`);
   });
@@ -78,14 +84,17 @@ export function testOperators(cluster: TestCluster): TestOperators {
       await cluster.apply(...own, ...watched.flat());
       // A token for each identity, so that the audit log tells them apart.
       const kubeconfigs = new Map<string, Promise<string>>();
+      const kubeconfigOf = (identity = 'one'): Promise<string> => {
+        const made = kubeconfigs.get(identity) ?? cluster.serviceAccountKubeconfig(system, ACCOUNT);
+        kubeconfigs.set(identity, made);
+        return made;
+      };
       return {
         namespaces,
         system,
+        kubeconfig: kubeconfigOf,
         async start(options = {}) {
-          const { identity = 'one' } = options;
-          const made = kubeconfigs.get(identity) ?? cluster.serviceAccountKubeconfig(system, ACCOUNT);
-          kubeconfigs.set(identity, made);
-          const kubeconfig = await made;
+          const kubeconfig = await kubeconfigOf(options.identity);
           const started = new OperatorProcess({ kubeconfig, namespaces, system, ...options });
           processes.push(started);
           await started.until(options.standby === true ? 'started' : 'leading');

@@ -6,7 +6,7 @@ import type { Pass, Wake } from '../../runtime/runner.ts';
 import type { Authorities } from '../shared/authorities.ts';
 import type { ControllerClock } from '../shared/clock.ts';
 import { caKeyOf } from '../shared/effective.ts';
-import { invalidStatus, type Teller } from '../shared/invalid.ts';
+import { tellInvalid, type Teller } from '../shared/invalid.ts';
 import type { Ledgers } from '../shared/ledgers.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { isProblem, type MemberSecret } from '../shared/secrets.ts';
@@ -40,7 +40,7 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     if (kept === undefined) return forget(key, signal);
     const certificate = objectOf(kept);
     if (certificate === null) {
-      await writeStatus(client, CLUSTER_CERTIFICATE, world.certificates, kept, invalidStatus(kept, now()), signal);
+      await tellInvalid({ client, tell, now }, CLUSTER_CERTIFICATE, world.certificates, kept, signal);
       return { kind: 'onChange' };
     }
     if (kept.meta.deleting) return { kind: 'onChange' };

@@ -11,7 +11,7 @@ import type { Pass, Wake } from '../../runtime/runner.ts';
 import type { Authorities } from '../shared/authorities.ts';
 import type { ControllerClock } from '../shared/clock.ts';
 import { generationsOf } from '../shared/facts.ts';
-import { invalidStatus, type Teller } from '../shared/invalid.ts';
+import { tellInvalid, type Teller } from '../shared/invalid.ts';
 import type { Ledgers } from '../shared/ledgers.ts';
 import { Refusal } from '../shared/refusal.ts';
 import type { Rights } from '../shared/rights.ts';
@@ -57,8 +57,13 @@ export function replicationCAController(tools: ReplicationCATools) {
     }
     const ca = objectOf(kept);
     if (ca === null) {
-      await writeStatus(client, REPLICATION_CA, world.cas, kept, invalidStatus(kept, now()), signal);
+      await tellInvalid({ client, tell, now }, REPLICATION_CA, world.cas, kept, signal);
       return { kind: 'onChange' };
+    }
+    if (ca.status === null && kept.status !== undefined) {
+      // Not one of ours; the API server may refuse every other write as long as it stands there.
+      const empty = statusOf({ ca, refusal: null, alarm: null, rotation: null, bundleSha256: null }, now());
+      await writeStatus(client, REPLICATION_CA, world.cas, kept, empty, signal);
     }
     if (!kept.meta.finalizers.includes(FINALIZER) && !kept.meta.deleting) {
       const step = finalizerStep({ ...kept.meta, finalizers: [...kept.meta.finalizers] }, FINALIZER);

@@ -10,7 +10,7 @@ import type { Client } from '../../runtime/client.ts';
 import type { Pass, Wake } from '../../runtime/runner.ts';
 import type { Authorities } from '../shared/authorities.ts';
 import type { ControllerClock } from '../shared/clock.ts';
-import { invalidStatus, type Teller } from '../shared/invalid.ts';
+import { tellInvalid, type Teller } from '../shared/invalid.ts';
 import type { Ledgers } from '../shared/ledgers.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { writeStatus } from '../shared/status.ts';
@@ -60,7 +60,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     }
     const peer = objectOf(kept);
     if (peer === null) {
-      await writeStatus(client, REPLICATION_PEER, world.peers, kept, invalidStatus(kept, now()), signal);
+      await tellInvalid({ client, tell, now }, REPLICATION_PEER, world.peers, kept, signal);
       return { kind: 'onChange' };
     }
     const wrong = clock.refusal();

@@ -1,8 +1,9 @@
 import type { Kind, KindResource } from '../../api/names.ts';
 import type { EventReason } from '../../api/vocabulary.ts';
-import { nextConditions, condition, progress } from './status.ts';
+import { type Client, isInvalid } from '../../runtime/client.ts';
+import { nextConditions, condition, progress, writeStatus } from './status.ts';
 import { Refusal } from './refusal.ts';
-import type { Meta } from './view.ts';
+import type { Meta, View } from './view.ts';
 import type { Kept } from './world.ts';
 
 /** Tells an event about one of our objects. */
@@ -14,18 +15,31 @@ export type Teller = (
   note: string,
 ) => void;
 
-/** The status of an object that the schema refuses: what is wrong, field by field, and nothing else. */
-export function invalidStatus<K extends Kind>(kept: Kept<K>, now: number): object {
+/**
+ * Tells the user of an object that the schema refuses what is wrong with it, field by field: in its status, or, where the spec is such
+ * that the API server takes no status either, by an event.
+ */
+export async function tellInvalid<K extends Kind>(
+  tools: { readonly client: Client; readonly tell: Teller; readonly now: () => number },
+  resource: KindResource<K>,
+  view: View<Kept<K>>,
+  kept: Kept<K>,
+  signal: AbortSignal,
+): Promise<void> {
   const problems = kept.parsed.ok ? [] : kept.parsed.problems;
   const refusal = new Refusal(
     'InvalidSpec',
     `The object is not valid: ${problems.join('; ')}. Correct it and apply it again.`,
   );
   const updates = [...progress(refusal), condition('Ready', 'False', refusal.reason, refusal.message)];
-  return {
-    observedGeneration: kept.meta.generation,
-    conditions: nextConditions(storedConditions(kept.status), updates, kept.meta.generation, now),
-  };
+  const { generation } = kept.meta;
+  const conditions = nextConditions(storedConditions(kept.status), updates, generation, tools.now());
+  try {
+    await writeStatus(tools.client, resource, view, kept, { observedGeneration: generation, conditions }, signal);
+  } catch (error) {
+    if (!isInvalid(error)) throw error;
+    tools.tell(resource, kept.meta, 'Warning', 'Stalled', refusal.message);
+  }
 }
 
 function storedConditions(status: unknown): Parameters<typeof nextConditions>[0] {
