@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, inject, test } from 'vitest';
 import { isRunning } from '../control-plane/processes.ts';
-import { run } from '../control-plane/run.ts';
 
-/** The demo starts a control plane of its own; with a cluster named by KUBECONFIG that is not what was asked for. */
-const ours = inject('cluster').auditLog !== null;
+/** The demo starts a control plane of its own; with a cluster named by KUBECONFIG that is not what was asked for. Processes are counted on Linux. */
+const ours = inject('cluster').auditLog !== null && existsSync('/proc/self/stat');
 
 interface Demo {
   readonly process: ChildProcess;
@@ -27,14 +27,17 @@ function startDemo(): Demo {
 
 /** All processes below one, by id. */
 async function descendantsOf(root: number): Promise<number[]> {
-  const { stdout } = await run('ps', ['-eo', 'pid=,ppid=']);
-  const pairs = stdout
-    .trim()
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/).map(Number));
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const parents = await Promise.all(pids.map(async (pid) => [pid, await parentOf(pid)] as const));
   const below = (parent: number): number[] =>
-    pairs.flatMap(([pid = 0, of]) => (of === parent ? [pid, ...below(pid)] : []));
+    parents.flatMap(([pid, of]) => (of === parent ? [pid, ...below(pid)] : []));
   return below(root);
+}
+
+/** `pid (name) state parent ...` */
+async function parentOf(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return Number(/\) \S (\d+)/.exec(status)?.[1] ?? -1);
 }
 
 const anyRunning = async (pids: readonly number[]): Promise<number[]> => {
@@ -53,8 +56,8 @@ describe.runIf(ours)('the demo', () => {
     const started = await descendantsOf(main.pid ?? 0);
     // Keeper with three components, and guard with program for the operator, three kubelets, three endpoints.
     expect((await anyRunning(started)).length).toBeGreaterThanOrEqual(4 + 7 * 2);
-    const { stdout } = await run('ps', ['-ww', '-o', 'args=', '-p', started.join()]);
-    const folder = /--data-dir=(\S+)\/etcd/.exec(stdout)?.[1] ?? '';
+    const commands = await Promise.all(started.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')));
+    const folder = /--data-dir=([^\0]+)\/etcd/.exec(commands.join('\n'))?.[1] ?? '';
     expect(folder).toContain('control-plane');
 
     main.kill(signal);
