@@ -151,16 +151,7 @@ const spec = withRules(
 );
 
 /** Phases, for display. Decisions are read from the ledger, never from here. */
-const PHASES = [
-  'Pending',
-  'Stable',
-  'Appending',
-  'Rolling',
-  'Dropping',
-  'RollingBack',
-  'Stalled',
-  'Terminating',
-] as const;
+const PHASES = ['Pending', 'Stable', 'Appending', 'Rolling', 'Dropping', 'Stalled', 'Terminating'] as const;
 const DIRECTIONS = ['Forward', 'Backward'] as const;
 const STAGES = ['Append', 'Roll', 'Drop'] as const;
 /** What a generation is to the mesh at the moment. */

@@ -54,7 +54,6 @@ export const CONDITION_REASONS = {
   RotationPending: 'A change is wanted and waits until it may begin.',
   WaitingForEvidence: 'The stage waits until it was seen at every member.',
   Soaking: 'Proven; spec.rotation.soak has not passed yet.',
-  RollingBack: 'The rotation was turned round.',
   // Delivered
   Presented: 'Delivered: a probe saw this leaf.',
   NotPresented: 'Not delivered: a probe saw another certificate.',
@@ -72,7 +71,6 @@ export const EVENT_REASONS = {
   GenerationRemoved: 'The Secret of a dropped generation was deleted.',
   RotationStarted: 'A rotation to another generation began.',
   StageEntered: 'A stage of the rotation began.',
-  RollbackStarted: 'The rotation was turned round.',
   RotationCompleted: 'The rotation is complete; only the new generation is trusted.',
   RotationHeld: 'The rotation cannot go on; the note names the member and the next step.',
   GrantOpened: "Leave was given for one member's Secret to change.",

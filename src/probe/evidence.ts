@@ -136,7 +136,7 @@ function missing(member: string, endpoints: readonly ObservedEndpoint[]): Findin
   if (endpoints.length === 0) {
     return {
       reason: 'NoEndpoints',
-      message: `${member} has no endpoint to probe. Add spec.members[].endpoints, or prove it by report or acknowledgement.`,
+      message: `${member} has no endpoint to probe. Add spec.members[].endpoints.`,
     };
   }
   const unseen = endpoints.find(({ observations }) => observations.length === 0);
@@ -183,7 +183,7 @@ function notEnforced(member: string, reached: readonly Reached[]): Finding | nul
   if (open === undefined) return null;
   return {
     reason: 'NotEnforced',
-    message: `${member} at ${where(open)} accepts any client certificate, so nothing can be proven by a handshake. Demand client certificates there, or use proof: Report or Acknowledge.`,
+    message: `${member} at ${where(open)} accepts any client certificate, so nothing can be proven by a handshake. Demand client certificates there.`,
   };
 }
 
@@ -206,7 +206,7 @@ function sampled(member: string, endpoints: readonly ObservedEndpoint[]): Findin
   const names = endpoints.map(({ host, port }) => hostAndPort(host, port)).join(', ');
   return {
     reason: 'SampledOnly',
-    message: `${member} is only seen through ${names}, where many instances answer. Name each instance in spec.members[].endpoints, or prove it by report or acknowledgement.`,
+    message: `${member} is only seen through ${names}, where many instances answer. Name each instance in spec.members[].endpoints.`,
   };
 }
 

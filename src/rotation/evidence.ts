@@ -117,10 +117,13 @@ function hear(
     return unknown(reason, `ReplicationPeer ${peer} last saw ${member} too long ago. ${evidence.message}`.trim());
   }
   if (evidence.revision !== secret.revision || evidence.epoch < sinceEpoch) {
-    const why = evidence.message === '' ? '' : ` ${evidence.message}`;
+    const why =
+      evidence.message === ''
+        ? `The next probe of ReplicationPeer ${peer} answers; nothing is to be done.`
+        : evidence.message;
     return unknown(
       evidence.reason === '' ? 'Outdated' : evidence.reason,
-      `${member} was not seen since the last change.${why}`,
+      `${member} was not seen since the last change. ${why}`,
     );
   }
   let first: Finding = OK;

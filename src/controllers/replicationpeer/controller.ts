@@ -65,15 +65,23 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     }
     const wrong = clock.refusal();
     if (wrong !== null) return { kind: 'after', ms: wrong.retryAfter ?? 0 };
-    const ca = resolveCa(world, peer);
-    if (ca instanceof Refusal) {
-      await writeStatus(client, REPLICATION_PEER, world.peers, kept, statusOf(peer, ca, new Map(), now()), signal);
+    const resolved = resolveCa(world, peer);
+    if (resolved instanceof Refusal) {
+      await writeStatus(
+        client,
+        REPLICATION_PEER,
+        world.peers,
+        kept,
+        statusOf(peer, resolved, new Map(), now()),
+        signal,
+      );
       return { kind: 'onChange' };
     }
+    const { ca, missing } = resolved;
     // Read before the first probe: what is seen answers the question of this epoch and this revision.
     const facts = observe(world, peer, ca, await ledgers.live(ca));
     if (facts === null) {
-      await writeStatus(client, REPLICATION_PEER, world.peers, kept, statusOf(peer, null, new Map(), now()), signal);
+      await writeStatus(client, REPLICATION_PEER, world.peers, kept, statusOf(peer, missing, new Map(), now()), signal);
       return { kind: 'after', ms: LEDGER_RETRY };
     }
     const rounds = dark.get(key) ?? new Map<string, Round>();
@@ -92,7 +100,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
       rounds.set(name, { began, count: answer.reason === 'Verified' ? 0 : (last?.count ?? 0) + (reached ? 1 : 0) });
     }
     const current = world.peers.get(key) ?? kept;
-    const status = statusOf(peer, null, seen, now());
+    const status = statusOf(peer, missing, seen, now());
     if (worthWriting(peer, status, facts, now())) {
       await writeStatus(client, REPLICATION_PEER, world.peers, current, status, signal);
       tellEdges(peer, status);

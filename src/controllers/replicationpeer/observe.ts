@@ -37,28 +37,32 @@ export interface PeerFacts {
   readonly timeout: number;
 }
 
-/** The CA that all members of a peer share, or why nothing is probed. */
-export function resolveCa(world: World, peer: ReplicationPeer): ObjectRef | Refusal {
+/** The CA that the members of a peer share, and what is amiss with one of them: that does not keep the others from being looked at. */
+export interface ResolvedCa {
+  readonly ca: ObjectRef;
+  readonly missing: Refusal | null;
+}
+
+/** Resolves the references of a peer, or says why nothing is probed. */
+export function resolveCa(world: World, peer: ReplicationPeer): ResolvedCa | Refusal {
   const cas = new Map<string, MemberKey>();
+  let missing: Refusal | null = null;
   for (const member of peer.spec.members) {
     const key = memberKeyOf(peer, member);
     const kept = world.certificates.get(key);
-    if (kept === undefined) {
-      return new Refusal(
+    const certificate = objectOf(kept);
+    if (certificate !== null) cas.set(caKeyOf(certificate), key);
+    else {
+      missing ??= new Refusal(
         'CertificateNotFound',
-        `Member ${member.name} names ClusterCertificate ${key}, which does not exist. Create it or correct spec.members[].certificateRef.`,
+        kept === undefined
+          ? `Member ${member.name} names ClusterCertificate ${key}, which does not exist. Create it or correct spec.members[].certificateRef.`
+          : `ClusterCertificate ${key} of member ${member.name} is invalid; see its conditions.`,
       );
     }
-    const certificate = objectOf(kept);
-    if (certificate === null)
-      return new Refusal(
-        'CertificateNotFound',
-        `ClusterCertificate ${key} of member ${member.name} is invalid; see its conditions.`,
-      );
-    cas.set(caKeyOf(certificate), key);
   }
   const [first, second] = [...cas];
-  if (first === undefined) return new Refusal('CertificateNotFound', 'spec.members is empty.');
+  if (first === undefined) return missing ?? new Refusal('CertificateNotFound', 'spec.members is empty.');
   if (second !== undefined) {
     return new Refusal(
       'MixedCA',
@@ -72,7 +76,7 @@ export function resolveCa(world: World, peer: ReplicationPeer): ObjectRef | Refu
       `Its members use ReplicationCA ${first[0]}, but a peer counts only in the namespace of its CA. Create it in ${ca.namespace}.`,
     );
   }
-  return ca;
+  return { ca, missing };
 }
 
 /** Gathers the facts of a peer whose CA is known; null while that CA has no ledger or no signer. */

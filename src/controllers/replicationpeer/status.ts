@@ -26,7 +26,7 @@ export function statusOf(
           condition('Ready', 'True', 'Resolved', 'Every reference resolves.'),
           verified(total, failing, seen),
         ]
-      : unresolved(refusal);
+      : [...unresolved(refusal), ...(seen.size === 0 ? [] : [verified(total, failing, seen)])];
   const blocked = peer.spec.members.find(({ name }) => seen.get(name)?.reason !== 'Verified');
   return {
     observedGeneration: generation,

@@ -33,7 +33,7 @@ export function metaOf({ metadata }: KubeObject): Meta {
 }
 
 export interface ViewOptions<T extends HasMeta> {
-  readonly client: Client;
+  readonly client: Pick<Client, 'listPage' | 'watch'>;
   readonly resource: Resource;
   readonly namespaces: readonly string[];
   readonly labelSelector?: string;
@@ -52,6 +52,8 @@ export type Seen<T> = Change<T> & { readonly own: boolean };
 export class View<T extends HasMeta> {
   readonly #informers: ReadonlyMap<string, Informer<T>>;
   readonly #own = new Map<string, T>();
+  /** UIDs of objects that were seen to go, oldest first: an answer about one of them may still be on its way. */
+  readonly #gone = new Set<string>();
   readonly #keep: (raw: KubeObject) => T;
 
   constructor({ namespaces, onChange, keep, ...rest }: ViewOptions<T>) {
@@ -101,6 +103,7 @@ export class View<T extends HasMeta> {
   /** Takes over what the API server answered to a write of ours. */
   remember(raw: KubeObject): T {
     const kept = this.#keep(raw);
+    if (this.#gone.has(kept.meta.uid)) return kept;
     const key = keyOf(kept.meta);
     const seen = this.#informers.get(kept.meta.namespace)?.get(key);
     if (seen === undefined || seen.meta.uid !== kept.meta.uid || isNewer(kept.meta, seen.meta))
@@ -109,6 +112,7 @@ export class View<T extends HasMeta> {
   }
 
   #settle({ key, before, after }: Change<T>): boolean {
+    if (after === undefined && before !== undefined) this.#bury(before.meta.uid);
     const own = this.#own.get(key);
     if (own === undefined) return false;
     const gone = after === undefined && (before === undefined || before.meta.uid === own.meta.uid);
@@ -116,7 +120,16 @@ export class View<T extends HasMeta> {
     if (gone || caughtUp) this.#own.delete(key);
     return after !== undefined && after.meta.resourceVersion === own.meta.resourceVersion;
   }
+
+  #bury(uid: string): void {
+    this.#gone.add(uid);
+    const [oldest] = this.#gone;
+    if (this.#gone.size > MAX_GONE && oldest !== undefined) this.#gone.delete(oldest);
+  }
 }
+
+/** More than can be deleted while one answer is on its way. */
+const MAX_GONE = 10_000;
 
 /** Resource versions of one resource are comparable as numbers (Kubernetes 1.35 made that a promise; etcd always kept it). */
 function isNewer(a: Meta, b: Meta): boolean {
