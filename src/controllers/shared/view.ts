@@ -112,7 +112,8 @@ export class View<T extends HasMeta> {
   }
 
   #settle({ key, before, after }: Change<T>): boolean {
-    if (after === undefined && before !== undefined) this.#bury(before.meta.uid);
+    if (after !== undefined) this.#gone.delete(after.meta.uid);
+    else if (before !== undefined) this.#bury(before.meta.uid);
     const own = this.#own.get(key);
     if (own === undefined) return false;
     const gone = after === undefined && (before === undefined || before.meta.uid === own.meta.uid);
