@@ -22,7 +22,7 @@ import { removeAuthority } from './deletion.ts';
 import { bundleOf, guard, publish, release } from './housekeeping.ts';
 import { mint } from './mint.ts';
 import { observeRotation } from './observe.ts';
-import { type Outcome, statusOf } from './status.ts';
+import { isRoutine, type Outcome, statusOf } from './status.ts';
 import { judgeLedger, leftovers, type LedgerState } from './verify.ts';
 
 export interface ReplicationCATools {
@@ -293,7 +293,7 @@ export function replicationCAController(tools: ReplicationCATools) {
     { rotation }: ReturnType<typeof statusOf>,
   ): void {
     const first = rotation?.waitingFor?.[0];
-    if (first === undefined || ROUTINE.has(first.reason)) return;
+    if (first === undefined || isRoutine(first)) return;
     const known = before?.rotation?.waitingFor?.[0];
     if (known?.member === first.member && known.reason === first.reason && before?.rotation?.stage === rotation?.stage)
       return;
@@ -320,19 +320,6 @@ export function replicationCAController(tools: ReplicationCATools) {
     return wakes.length === 0 ? { kind: 'onChange' } : { kind: 'after', ms: Math.min(...wakes) };
   }
 }
-
-/** What every member passes through: no news. */
-const ROUTINE: ReadonlySet<string> = new Set([
-  'WaitingForGrant',
-  'WaitingForSecret',
-  'Outdated',
-  'Stale',
-  'NeverObserved',
-  'NotPresented',
-  'NotTrusted',
-  'StillTrusted',
-  'Contradictory',
-]);
 
 function onlyCountersDiffer(before: ReplicationCA['status'], after: ReturnType<typeof statusOf>): boolean {
   if (before === null) return false;

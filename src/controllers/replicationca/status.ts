@@ -85,18 +85,38 @@ export function statusOf({ ca, refusal, alarm, rotation, bundleSha256 }: Outcome
   };
 }
 
-/** Whom the stage waits for; those who can be helped before those who only wait for their turn. */
+/** Whom the stage waits for: first whoever needs help, then who is on the way, then who only waits for a turn. */
 function waitingFor({ ledger, findings, held }: Decision): readonly Waiting[] {
   if (ledger.rotation === null) return [];
-  const turn: Waiting[] = [];
   const stuck: Waiting[] = [];
+  const underWay: Waiting[] = [];
+  const turn: Waiting[] = [];
   for (const member of ledger.roster.keys()) {
     const finding = held.get(member) ?? findings.get(member);
     if (finding === undefined || finding.ok) continue;
     const { reason, message } = finding;
-    (reason === 'WaitingForGrant' ? turn : stuck).push({ member, reason, message: clip(message, MAX_MESSAGE) });
+    const list = reason === 'WaitingForGrant' ? turn : isRoutine({ reason }) ? underWay : stuck;
+    list.push({ member, reason, message: clip(message, MAX_MESSAGE) });
   }
-  return [...stuck, ...turn];
+  return [...stuck, ...underWay, ...turn];
+}
+
+/** What every member passes through in a rotation. */
+const ROUTINE: ReadonlySet<string> = new Set([
+  'WaitingForGrant',
+  'WaitingForSecret',
+  'Outdated',
+  'Stale',
+  'NeverObserved',
+  'NotPresented',
+  'NotTrusted',
+  'StillTrusted',
+  'Contradictory',
+]);
+
+/** Whether this is no news: it passes by itself as a rule. */
+export function isRoutine({ reason }: Pick<Waiting, 'reason'>): boolean {
+  return ROUTINE.has(reason);
 }
 
 function displayOf({ member, reason }: Waiting, total: number, home: string): string {

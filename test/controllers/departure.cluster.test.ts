@@ -1,0 +1,87 @@
+/** Members that leave: while all is stable, in the middle of a rotation, and with their CA. */
+import { expect, test } from 'vitest';
+import { testBed } from './bed.ts';
+import { expectGoodMember } from './openssl.ts';
+import { disorders, Mesh, rounds } from './rotating.ts';
+import { certificate, peer } from './scene.ts';
+
+const bed = testBed(3);
+const TIMEOUT = 120_000;
+
+test.concurrent('a certificate that is pruned while all is stable leaves at once, and its Secret stays', {
+  timeout: TIMEOUT,
+}, async () => {
+  const here = await bed.scene();
+  await using mesh = await Mesh.start(here, ['a', 'b']);
+  await here.delete('ClusterCertificate', 'b');
+  await mesh.ledgerUntil('b has left', ({ roster }) => roster.size === 1);
+  expect(here.secrets.get('b')).toBeDefined();
+  await here.condition('ReplicationPeer', 'mesh', 'Ready', {
+    status: 'False',
+    reason: 'CertificateNotFound',
+    message: /Member b names ClusterCertificate \S+\/b, which does not exist/,
+  });
+  // Evidence of the others is gathered again when the peer names only those who are there.
+  await here.apply(mesh.peer(['a']));
+  await here.condition('ReplicationPeer', 'mesh', 'Verified', { status: 'True' });
+  await mesh.want({ generation: 2 });
+  await here.stable('mesh', 2);
+  await expectGoodMember(here.secret('a'));
+  expect(disorders(here, 'mesh', 1)).toEqual([]);
+});
+
+test.concurrent('a certificate that is pruned in a rotation holds it until it is restored', {
+  timeout: TIMEOUT,
+}, async () => {
+  const here = await bed.scene();
+  await using mesh = await Mesh.start(here, ['a', 'b', 'c']);
+  const c = mesh.member('c');
+  c.behave('frozen');
+  await mesh.want({ generation: 2 });
+  await mesh.ledgerUntil('c was granted', ({ roster }) => roster.get(`${here.namespace}/c`)?.grant === 'Open');
+  await here.delete('ClusterCertificate', 'c');
+  const deleted =
+    /ClusterCertificate \S+\/c was deleted during the rotation\. Restore it, or name it in spec\.rotation\.departed if the member is really gone\./;
+  const waits = () =>
+    here.cas
+      .get('mesh')
+      ?.status?.rotation?.waitingFor?.some(({ reason, message }) => reason === 'Deleted' && deleted.test(message));
+  await here.cas.until('waiting for the deleted member', waits);
+  await here.eventUntil('ReplicationCA', 'mesh', 'RotationHeld', deleted);
+  await here.apply(mesh.peer(['a', 'b']));
+  await rounds(here, 'mesh', 3);
+  expect(here.ledger('mesh').rotation?.stage).toBe('Append');
+  expect(here.ledger('mesh').roster.has(`${here.namespace}/c`)).toBe(true);
+
+  c.behave('serving');
+  await here.apply(certificate('c', 'mesh'), mesh.peer());
+  await here.stable('mesh', 2, 90_000);
+  for (const name of ['a', 'b', 'c']) await expectGoodMember(here.secret(name));
+  expect(disorders(here, 'mesh', 1)).toEqual([]);
+});
+
+test.concurrent('a certificate that is pruned in a rotation holds it until it is said to have departed', {
+  timeout: TIMEOUT,
+}, async () => {
+  const here = await bed.scene();
+  await using mesh = await Mesh.start(here, ['a', 'b', 'c']);
+  const departed = [`${here.namespace}/c`] as const;
+  // As long as there is such a ClusterCertificate, naming it has no effect.
+  await mesh.want({ generation: 2, departed: [...departed] });
+  await mesh.ledgerUntil('Roll', ({ rotation }) => rotation?.stage === 'Roll');
+  expect(here.ledger('mesh').roster.has(departed[0])).toBe(true);
+  await mesh.want({ generation: 2 });
+  mesh.member('c').behave('frozen');
+  await here.delete('ClusterCertificate', 'c');
+  const waits = () => here.cas.get('mesh')?.status?.rotation?.waitingFor?.some(({ reason }) => reason === 'Deleted');
+  await here.cas.until('waiting for the deleted member', waits);
+  await here.apply(peer('mesh', { a: mesh.member('a').port, b: mesh.member('b').port }));
+  await rounds(here, 'mesh', 3);
+  expect(here.ledger('mesh').rotation?.stage).toBe('Roll');
+
+  await mesh.want({ generation: 2, departed: [...departed] });
+  await here.stable('mesh', 2, 90_000);
+  await here.eventUntil('ReplicationCA', 'mesh', 'MemberLeft', /\/c left the mesh/);
+  expect([...here.ledger('mesh').roster.keys()]).toEqual(['a', 'b'].map((name) => `${here.namespace}/${name}`));
+  expect(disorders(here, 'mesh', 1)).toEqual([]);
+});
