@@ -125,7 +125,7 @@ export class Links {
   readonly #edges: Promise<void>[];
   handshakes = 0;
 
-  constructor(members: readonly Member[], everyMs = 100) {
+  constructor(members: readonly Member[], everyMs = 200) {
     this.#edges = members.flatMap((from) =>
       members.filter((to) => to !== from).map((to) => this.#try(from, to, everyMs)),
     );
