@@ -24,7 +24,9 @@ export type LedgerState =
  * Judges the ledger by what exists beside it (design section 3.1): its absence is never taken for a fresh start, an old one never for
  * the present, and a generation that it names is never minted again.
  */
-export function judgeLedger(ca: ObjectRef, read: LedgerSecret | null, secrets: readonly KeptSecret[]): LedgerState {
+export function judgeLedger(ca: ObjectRef, read: LedgerSecret | null, all: readonly KeptSecret[]): LedgerState {
+  // Who may write in a member's namespace must not be able to bring the whole mesh to a halt with a forged Secret.
+  const secrets = all.filter(({ meta }) => meta.namespace === ca.namespace);
   const refused = (refusal: Refusal): LedgerState => ({ kind: 'refused', refusal });
   const name = `${ca.namespace}/${ledgerSecretName(ca.name)}`;
   const others = secrets.filter(({ kind }) => kind === 'member' || kind === 'generation');

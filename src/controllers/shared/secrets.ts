@@ -83,7 +83,9 @@ export function keepSecret(raw: KubeObject): KeptSecret {
   const meta = metaOf(raw);
   const labels = raw.metadata.labels ?? {};
   const annotations = raw.metadata.annotations ?? {};
-  const ca = `${labels[LABELS.caNamespace] ?? meta.namespace}/${labels[LABELS.ca] ?? ''}`;
+  const caName = labels[LABELS.ca] ?? '';
+  // What a CA is made of lives beside it, whatever a label says; only members may be elsewhere.
+  const ca = `${meta.namespace}/${caName}`;
   const data = dataOf(raw);
   const type = typeof raw['type'] === 'string' ? raw['type'] : '';
   switch (labels[LABELS.role]) {
@@ -93,7 +95,7 @@ export function keepSecret(raw: KubeObject): KeptSecret {
       return {
         kind: 'member',
         meta,
-        ca,
+        ca: `${labels[LABELS.caNamespace] ?? meta.namespace}/${caName}`,
         certificate,
         epoch: Number.isSafeInteger(epoch) && epoch >= 0 ? epoch : 0,
         type,
