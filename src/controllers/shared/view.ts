@@ -62,8 +62,21 @@ export class View<T extends HasMeta> {
       onChange({ ...change, own: this.#settle(change) });
     };
     this.#informers = new Map(
-      namespaces.map((namespace) => [namespace, new Informer<T>({ ...rest, namespace, keep, onChange: pass })]),
+      namespaces.map((namespace) => [
+        namespace,
+        new Informer<T>({ ...rest, namespace, keep: (raw) => this.#read(raw), onChange: pass }),
+      ]),
     );
+  }
+
+  /** What is known in this very version is not read again: certificates and schemas are most of the work of a write. */
+  #read(raw: KubeObject): T {
+    const { uid, resourceVersion } = raw.metadata;
+    const key = keyOf(raw.metadata);
+    for (const known of [this.#own.get(key), this.#informers.get(raw.metadata.namespace ?? '')?.get(key)]) {
+      if (known !== undefined && known.meta.uid === uid && known.meta.resourceVersion === resourceVersion) return known;
+    }
+    return this.#keep(raw);
   }
 
   start(): void {
@@ -102,7 +115,7 @@ export class View<T extends HasMeta> {
 
   /** Takes over what the API server answered to a write of ours. */
   remember(raw: KubeObject): T {
-    const kept = this.#keep(raw);
+    const kept = this.#read(raw);
     if (this.#gone.has(kept.meta.uid)) return kept;
     const key = keyOf(kept.meta);
     const seen = this.#informers.get(kept.meta.namespace)?.get(key);
