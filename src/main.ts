@@ -44,14 +44,18 @@ async function run(options: Options): Promise<void> {
   const operator = new Operator({ client: fenced, events, namespaces: options.namespaces, log });
   const health = await serveHealth(options.healthPort, {
     sick: () => null,
-    notReady: () => (operator.synced ? null : 'the watched namespaces have not been read yet'),
+    notReady: () =>
+      operator.synced
+        ? null
+        : `not read yet: ${operator.unread.slice(0, 8).join(', ')}. Does each namespace exist, with the RoleBinding of deploy/watched-namespace.yaml in it?`,
   });
   log.info({ namespaces: options.namespaces, healthPort: health.port }, 'started');
   operator.look();
   election.start();
 
   const signal = await new Promise<string>((resolve) => {
-    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
+    // Not once: a second signal must not cut the end short.
+    for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => resolve(name));
   });
   log.info({ signal }, 'stopping');
   setTimeout(() => process.exit(1), STOP_TIMEOUT).unref();
@@ -59,8 +63,10 @@ async function run(options: Options): Promise<void> {
   await operator.stop();
   await events.stop();
   await election.stop();
-  await Promise.all([health.close(), client.close()]);
+  await health.close();
   log.info('stopped');
+  // What is left are connections on which nobody waits.
+  process.exit(0);
 }
 
 try {

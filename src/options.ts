@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 
@@ -21,8 +22,8 @@ Usage: replicert-operator --namespaces NS[,NS...] [options]
 
 Each option can be given as an environment variable instead; an option on the command line wins.
 
-  --namespaces NS[,NS...]   REPLICERT_NAMESPACES       namespaces to watch; the operator needs the Role of
-                                                       deploy/watched-namespace.yaml in each of them. Required
+  --namespaces NS[,NS...]   REPLICERT_NAMESPACES       namespaces to watch; the operator needs the
+                                                       RoleBinding of deploy/watched-namespace.yaml in each. Required
   --kubeconfig FILE         REPLICERT_KUBECONFIG       cluster to work on. Default: the one this pod runs in
   --lease-namespace NS      REPLICERT_LEASE_NAMESPACE  namespace of the leader election's Lease.
                                                        Default: POD_NAMESPACE, else the first watched one
@@ -92,8 +93,14 @@ export function readOptions(
   const logLevel = given('log-level') ?? 'info';
   if (!LOG_LEVELS.includes(logLevel))
     throw new OptionError(`--log-level must be one of ${LOG_LEVELS.join(', ')}, not ${JSON.stringify(logLevel)}`);
+  const kubeconfig = given('kubeconfig');
+  if (kubeconfig !== undefined && !existsSync(kubeconfig))
+    throw new OptionError(`--kubeconfig: there is no file ${kubeconfig}`);
+  if (kubeconfig === undefined && environment['KUBERNETES_SERVICE_HOST'] === undefined) {
+    throw new OptionError('--kubeconfig is required: this process does not run in a pod');
+  }
   return {
-    kubeconfig: given('kubeconfig'),
+    kubeconfig,
     namespaces,
     leaseNamespace: given('lease-namespace') ?? environment['POD_NAMESPACE'] ?? first,
     leaseName: given('lease-name') ?? 'replicert-operator',

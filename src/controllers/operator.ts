@@ -12,6 +12,7 @@ import { controllerClock } from './shared/clock.ts';
 import type { Teller } from './shared/invalid.ts';
 import { Ledgers } from './shared/ledgers.ts';
 import { Rights } from './shared/rights.ts';
+import { Verdicts } from './shared/verdicts.ts';
 import { World } from './shared/world.ts';
 
 export interface OperatorOptions {
@@ -60,6 +61,9 @@ export class Operator {
       ledgers: new Ledgers(client, this.#world.secrets),
       authorities: new Authorities(client),
       rights: this.#rights,
+      verdicts: new Verdicts((ca) => {
+        for (const key of this.#world.certificatesOf(ca)) queues.ClusterCertificate.add(key, { low: true });
+      }),
       tell,
       clock: controllerClock(client, Date.now),
     };
@@ -87,6 +91,11 @@ export class Operator {
   /** Whether every watched kind has been read once in every namespace. */
   get synced(): boolean {
     return this.#world.synced;
+  }
+
+  /** What has not been read yet, e.g. `Secret storage`. */
+  get unread(): readonly string[] {
+    return this.#world.unread;
   }
 
   /** Begins to act, once everything has been read: absence means nothing before. */

@@ -62,7 +62,8 @@ export interface Blocker {
 }
 
 export interface GenerationFact {
-  readonly notBefore: number;
+  /** When it was issued; the certificate's own notBefore is set back from this. */
+  readonly issuedAt: number;
   readonly notAfter: number;
 }
 

@@ -24,7 +24,7 @@ export function updateRoster(facts: Facts, epoch: number, story: Story): Ledger[
       continue;
     }
     if (!watched(namespaceOf(member)) && !wish.departed.has(member)) continue;
-    const free = ledger.rotation === null || entry.leaf === null || wish.deleting || wish.departed.has(member);
+    const free = ledger.rotation === null || entry.leaf === null || wish.departed.has(member);
     if (!free) continue;
     next.delete(member);
     changed = true;

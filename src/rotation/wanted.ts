@@ -74,6 +74,6 @@ export function readWish(
 /** The instant from which the signer should be replaced: effective renewBefore is never more than a third of the life (design rule 9). */
 export function startBy(wish: Wish, signer: GenerationFact | undefined): number {
   if (signer === undefined) return Number.POSITIVE_INFINITY;
-  const life = signer.notAfter - signer.notBefore;
+  const life = signer.notAfter - signer.issuedAt;
   return signer.notAfter - Math.min(wish.renewBefore, life / 3);
 }

@@ -93,7 +93,7 @@ export class SimulatedMesh {
     const generations = new Map(
       Object.keys(this.ledger.generations).map((number) => [
         Number(number),
-        { notBefore: NOW - YEAR, notAfter: NOW + 9 * YEAR },
+        { issuedAt: NOW - YEAR, notAfter: NOW + 9 * YEAR },
       ]),
     );
     return { wish: this.wish, ledger: this.ledger, generations, certificates, witnesses, watched: () => true };

@@ -11,6 +11,7 @@ import type { Ledgers } from '../shared/ledgers.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { isProblem, type MemberSecret } from '../shared/secrets.ts';
 import { writeStatus } from '../shared/status.ts';
+import type { Verdicts } from '../shared/verdicts.ts';
 import { type Kept, objectOf, type World } from '../shared/world.ts';
 import type { CertificateFacts } from './facts.ts';
 import { observe } from './observe.ts';
@@ -23,6 +24,7 @@ export interface ClusterCertificateTools {
   readonly world: World;
   readonly ledgers: Ledgers;
   readonly authorities: Authorities;
+  readonly verdicts: Verdicts;
   readonly tell: Teller;
   readonly clock: ControllerClock;
 }
@@ -32,7 +34,7 @@ const PATIENCE = 3_000;
 
 /** Keeps one member's Secret as the ledger and its spec want it: observe -> plan -> (read the ledger live, plan again) -> perform. */
 export function clusterCertificateController(tools: ClusterCertificateTools) {
-  const { client, world, ledgers, authorities, tell, clock } = tools;
+  const { client, world, ledgers, authorities, verdicts, tell, clock } = tools;
   const { now } = clock;
 
   return async function reconcile(key: string, { signal, log }: Pass): Promise<Wake> {
@@ -55,12 +57,16 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     let refusal = wrongClock ?? plan.refusal;
     let done: Work | null = null;
     if (acts(plan.work) && wrongClock === null) {
+      // Its CA has not been judged yet in this process; that is a matter of moments.
+      if (verdicts.of(facts.ca) === null) return { kind: 'after', ms: 200 };
       // Nothing is signed on hearsay: the decision is made again on the ledger as it is.
       facts = observe(world, certificate, await ledgers.live(ca));
       plan = planCertificate(facts, now());
       ({ secret } = facts);
       ({ refusal } = plan);
-      if (acts(plan.work) && facts.issuing !== null) {
+      const doubt = doubtOf(facts);
+      if (doubt !== null) refusal ??= doubt;
+      else if (acts(plan.work) && facts.issuing !== null) {
         try {
           secret = await perform(
             { client, secrets: world.secrets, authorities },
@@ -84,6 +90,22 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     }
     return conclude({ kept, certificate, facts, plan, secret, refusal, done, signal });
   };
+
+  /** Why the ledger is not to be acted on; the certificate is looked at again when its CA has been judged anew. */
+  function doubtOf({ ca, issuing }: CertificateFacts): Refusal | null {
+    const verdict = verdicts.of(ca);
+    if (verdict === null) return null;
+    if (!verdict.good)
+      return new Refusal('CANotReady', `ReplicationCA ${ca} is stalled, so nothing is written: ${verdict.message}`);
+    if (issuing !== null && issuing.ledger.epoch < verdict.epoch) {
+      return new Refusal(
+        'CANotReady',
+        `The ledger of ReplicationCA ${ca} went back from epoch ${verdict.epoch} to ${issuing.ledger.epoch}; see its conditions.`,
+        5_000,
+      );
+    }
+    return null;
+  }
 
   async function conclude(outcome: {
     kept: Kept<'ClusterCertificate'>;

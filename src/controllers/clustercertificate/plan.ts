@@ -185,7 +185,9 @@ export function renewalTime(
   leaf: { readonly notBefore: number; readonly notAfter: number },
   renewBefore: number,
 ): number {
-  return leaf.notAfter - Math.min(renewBefore, (leaf.notAfter - leaf.notBefore) / 3);
+  // Without the set-back: with it a short leaf would be due before it is issued.
+  const life = leaf.notAfter - leaf.notBefore - BACKDATE;
+  return leaf.notAfter - Math.min(renewBefore, life / 3);
 }
 
 function planRenewal({ leaf }: MemberContent, wish: LeafWish, authorityEnds: number, now: number): Renewal {

@@ -17,6 +17,7 @@ import { Refusal } from '../shared/refusal.ts';
 import type { Rights } from '../shared/rights.ts';
 import { type LedgerSecret } from '../shared/secrets.ts';
 import { writeStatus } from '../shared/status.ts';
+import type { Verdicts } from '../shared/verdicts.ts';
 import { type Kept, objectOf, type World } from '../shared/world.ts';
 import { removeAuthority } from './deletion.ts';
 import { bundleOf, guard, publish, release } from './housekeeping.ts';
@@ -31,6 +32,7 @@ export interface ReplicationCATools {
   readonly ledgers: Ledgers;
   readonly authorities: Authorities;
   readonly rights: Rights;
+  readonly verdicts: Verdicts;
   readonly tell: Teller;
   readonly clock: ControllerClock;
 }
@@ -42,7 +44,7 @@ const ROTATION_PERIOD = 10_000;
 
 /** Keeps ledger, generations and published bundle of one CA: observe -> plan (the rotation machine) -> perform, one ledger write at most. */
 export function replicationCAController(tools: ReplicationCATools) {
-  const { client, world, ledgers, authorities, rights, tell, clock } = tools;
+  const { client, world, ledgers, authorities, rights, verdicts, tell, clock } = tools;
   const { now } = clock;
   const writtenAt = new Map<string, number>();
 
@@ -52,6 +54,7 @@ export function replicationCAController(tools: ReplicationCATools) {
     const { namespace = '' } = ref;
     if (kept === undefined) {
       writtenAt.delete(key);
+      verdicts.forget(key);
       await rights.settle(namespace, world.hasCa(namespace), signal);
       return { kind: 'onChange' };
     }
@@ -91,7 +94,7 @@ export function replicationCAController(tools: ReplicationCATools) {
   ): Promise<Outcome> {
     const base = { ca, alarm: null, rotation: null, bundleSha256: null };
     try {
-      const read = await readLedger(ref, kept.meta.deleting, signal);
+      const read = await judged(ref, kept.meta.deleting, signal);
       if (read === null) return { ...base, refusal: null };
       const wrong = kept.meta.deleting ? null : clock.refusal();
       if (wrong !== null) throw wrong;
@@ -112,6 +115,19 @@ export function replicationCAController(tools: ReplicationCATools) {
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       return { ...base, refusal: error };
+    }
+  }
+
+  /** As readLedger, and lets everybody know who is about to write a member's Secret. */
+  async function judged(ref: ObjectRef, deleting: boolean, signal: AbortSignal) {
+    const key = `${ref.namespace}/${ref.name}`;
+    try {
+      const read = await readLedger(ref, deleting, signal);
+      if (read !== null) verdicts.good(key, read.ledger.epoch);
+      return read;
+    } catch (error) {
+      if (error instanceof Refusal) verdicts.bad(key, error.message);
+      throw error;
     }
   }
 
@@ -233,7 +249,7 @@ export function replicationCAController(tools: ReplicationCATools) {
     if (kept.meta.deleting) return;
     const secrets = [...world.secretsOf(`${ref.namespace}/${ref.name}`)];
     for (const left of leftovers(ledger, secrets)) {
-      authorities.forget(left.meta.uid);
+      authorities.forget(left.meta);
       if (left.meta.deleting && !left.meta.finalizers.includes(FINALIZER)) continue;
       await release(client, left, true, signal);
       tell(

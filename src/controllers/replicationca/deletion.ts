@@ -8,6 +8,7 @@ import type { ControllerClock } from '../shared/clock.ts';
 import { condition, nextConditions, progress, writeStatus } from '../shared/status.ts';
 import { CONFIG_MAPS } from '../shared/secrets.ts';
 import type { Kept, World } from '../shared/world.ts';
+import { allows } from '../clustercertificate/observe.ts';
 import { release } from './housekeeping.ts';
 import type { Outcome } from './status.ts';
 
@@ -29,10 +30,7 @@ export async function removeAuthority(
 ): Promise<void> {
   if (!kept.meta.finalizers.includes(FINALIZER)) return;
   const { namespace, name } = kept.meta;
-  const members = new Set([
-    ...world.certificatesOf(`${namespace}/${name}`),
-    ...(outcome.rotation?.decision.ledger.roster.keys() ?? []),
-  ]);
+  const members = membersLeft(world, ca, outcome);
   if (members.size > 0) {
     const names = [...members].toSorted().slice(0, 5).join(', ');
     const message = `Deleted at ${secondTime(Date.parse(ca.metadata.deletionTimestamp ?? '') || now())}, but ${members.size} members are left (${names}${members.size > 5 ? ', ...' : ''}). Delete their ClusterCertificates; the CA goes when none is left.`;
@@ -49,7 +47,7 @@ export async function removeAuthority(
   const remove = ca.spec.deletionPolicy === 'Delete';
   for (const secret of world.secretsOf(`${namespace}/${name}`)) {
     if (secret.kind !== 'generation' && secret.kind !== 'ledger') continue;
-    authorities.forget(secret.meta.uid);
+    authorities.forget(secret.meta);
     await release(client, secret, remove, signal);
   }
   const trust = world.trusts.get(`${namespace}/${trustConfigMapName(name)}`);
@@ -61,6 +59,24 @@ export async function removeAuthority(
   );
   if (step.case === 'cleanUp')
     await ignoreGone(client.patch(REPLICATION_CA, kept.meta, { type: 'json', operations: step.patch }, { signal }));
+}
+
+/**
+ * Whoever still has a ClusterCertificate that this CA serves, or may have one where nobody looks. In a rotation the roster keeps the others:
+ * a CA that is created again goes on with them, not with an empty mesh that has nothing to prove.
+ */
+function membersLeft(world: World, ca: ReplicationCA, outcome: Outcome): ReadonlySet<string> {
+  const { namespace, name } = ca.metadata;
+  const served = [...world.certificatesOf(`${namespace}/${name}`)].filter((key) => {
+    const home = namespaceOf(key);
+    return home === namespace || allows(ca, home);
+  });
+  const roster = [...(outcome.rotation?.decision.ledger.roster.keys() ?? [])];
+  return new Set([...served, ...roster.filter((member) => !world.certificates.watches(namespaceOf(member)))]);
+}
+
+function namespaceOf(key: string): string {
+  return key.slice(0, key.indexOf('/'));
 }
 
 async function ignoreGone(request: Promise<unknown>): Promise<void> {

@@ -36,7 +36,16 @@ export async function publish(
   if (kept !== undefined) {
     const { resourceVersion } = kept.meta;
     const body = { metadata: { resourceVersion }, data: object['data'] };
-    trusts.remember(await client.patch(CONFIG_MAPS, ref, { type: 'merge', body }, { signal }));
+    try {
+      trusts.remember(await client.patch(CONFIG_MAPS, ref, { type: 'merge', body }, { signal }));
+    } catch (error) {
+      if (!isInvalid(error)) throw error;
+      throw new Refusal(
+        'TrustConflict',
+        `ConfigMap ${ref.namespace}/${ref.name}, in which the bundle is published, cannot be changed (immutable?). Delete it; it is made anew.`,
+        30_000,
+      );
+    }
     return;
   }
   try {

@@ -39,7 +39,7 @@ export async function mint(
   const kept = secrets.remember(
     await client.create(SECRETS, generationSecret(ref, number, certificate, keyPem), { signal }),
   );
-  authorities.remember(kept.meta.uid, { certificate, key });
+  authorities.remember(kept.meta, { certificate, key });
   const record: GenerationRecord = {
     secretName: kept.meta.name,
     fingerprint: certificate.fingerprint,

@@ -16,7 +16,7 @@ import type {
   Witness,
 } from '../../rotation/facts.ts';
 import { allows } from '../clustercertificate/observe.ts';
-import { authorityWish, caKeyOf, durationOf, secretNameOf } from '../shared/effective.ts';
+import { authorityWish, BACKDATE, caKeyOf, durationOf, secretNameOf } from '../shared/effective.ts';
 import { secretFact } from '../shared/facts.ts';
 import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
 
@@ -30,7 +30,12 @@ export function observeRotation(
   return {
     wish: wishOf(ca),
     ledger,
-    generations,
+    generations: new Map(
+      [...generations].map(([number, { notBefore, notAfter }]) => [
+        number,
+        { issuedAt: notBefore + BACKDATE, notAfter },
+      ]),
+    ),
     certificates: certificateFacts(world, ca, ledger, generations),
     witnesses: witnessesOf(world, ca),
     watched: (namespace) => world.certificates.watches(namespace),

@@ -264,7 +264,14 @@ function describeRotation(
 ) {
   const { ledger, soakUntil, stalled } = decision;
   const { rotation } = ledger;
-  const mustStartBy = signer === undefined ? {} : { mustStartBy: secondTime(startBy(facts.wish, signer)) };
+  const mustStartBy =
+    signer === undefined
+      ? {}
+      : {
+          mustStartBy: secondTime(
+            startBy(facts.wish, { issuedAt: signer.notBefore + BACKDATE, notAfter: signer.notAfter }),
+          ),
+        };
   if (rotation === null) return mustStartBy;
   const { from, to, direction, stage, startedAt, since } = rotation;
   const [first] = waiting;

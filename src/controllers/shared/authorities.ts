@@ -7,6 +7,7 @@ import { decodePrivateKey, keyMatches } from '../../pki/keys.ts';
 import { type Client, isNotFound, type KubeObject, type ObjectRef } from '../../runtime/client.ts';
 import { Refusal } from './refusal.ts';
 import { SECRETS } from './secrets.ts';
+import type { Meta } from './view.ts';
 
 /** Reads the text under one key of a Secret; null when Secret or key are not there. */
 async function readKey(client: Client, ref: ObjectRef, key: string, signal: AbortSignal): Promise<string | null> {
@@ -55,7 +56,7 @@ export async function readPassphrase(
 
 /**
  * The generations that can sign, read from the Secrets that the ledger names and from nothing else.
- * What was read is kept in memory by the Secret's UID, which the ledger pins.
+ * What was read is kept in memory by namespace, name and UID: whoever writes a ledger elsewhere must not be given this key.
  */
 export class Authorities {
   readonly #client: Client;
@@ -70,22 +71,26 @@ export class Authorities {
    * @throws Refusal naming the Secret, the rule and the remedy when it is not what the ledger says
    */
   async get(ca: ObjectRef, number: number, record: GenerationRecord, signal: AbortSignal): Promise<Authority> {
-    const known = this.#known.get(record.secretUid);
-    if (known !== undefined) return known;
+    const key = keyOfSecret(ca.namespace, record.secretName, record.secretUid);
+    const known = this.#known.get(key);
+    if (known !== undefined) {
+      const authority = await known;
+      if (authority.certificate.fingerprint === record.fingerprint) return authority;
+    }
     const loading = this.#load(ca, number, record, signal);
-    this.#known.set(record.secretUid, loading);
-    loading.catch(() => this.#known.delete(record.secretUid));
+    this.#known.set(key, loading);
+    loading.catch(() => this.#known.delete(key));
     return loading;
   }
 
   /** Takes over a generation that was just minted. */
-  remember(uid: string, authority: Authority): void {
-    this.#known.set(uid, Promise.resolve(authority));
+  remember({ namespace, name, uid }: Meta, authority: Authority): void {
+    this.#known.set(keyOfSecret(namespace, name, uid), Promise.resolve(authority));
   }
 
   /** The Secret with this UID is gone or changed: its key is not kept. */
-  forget(uid: string): void {
-    this.#known.delete(uid);
+  forget({ namespace, name, uid }: Meta): void {
+    this.#known.delete(keyOfSecret(namespace, name, uid));
   }
 
   async #load(ca: ObjectRef, number: number, record: GenerationRecord, signal: AbortSignal): Promise<Authority> {
@@ -135,6 +140,10 @@ export class Authorities {
       throw invalid(error.message);
     }
   }
+}
+
+function keyOfSecret(namespace: string | undefined, name: string, uid: string): string {
+  return `${namespace}/${name}/${uid}`;
 }
 
 export function missingGeneration(ca: ObjectRef, number: number, record: GenerationRecord): string {

@@ -1,7 +1,16 @@
 import type { Ledger } from '../../api/ledger.ts';
-import { ledgerSecretName } from '../../api/names.ts';
-import { type Client, isNotFound, keyOf, type ObjectRef } from '../../runtime/client.ts';
+import { LABELS, ledgerSecretName, MANAGED_BY, ROLES } from '../../api/names.ts';
+import {
+  type Client,
+  isAlreadyExists,
+  isInvalid,
+  isNotFound,
+  type KubeObject,
+  keyOf,
+  type ObjectRef,
+} from '../../runtime/client.ts';
 import { FreshRead } from './freshly.ts';
+import { Refusal } from './refusal.ts';
 import { isProblem, type KeptSecret, type LedgerSecret, ledgerSecret, SECRETS } from './secrets.ts';
 import type { View } from './view.ts';
 
@@ -56,16 +65,42 @@ export class Ledgers {
   }
 
   async create(ca: ObjectRef, ledger: Ledger, signal: AbortSignal): Promise<void> {
-    this.#secrets.remember(await this.#client.create(SECRETS, ledgerSecret(ca, ledger), { signal }));
+    try {
+      this.#secrets.remember(await this.#client.create(SECRETS, ledgerSecret(ca, ledger), { signal }));
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error;
+      const { metadata } = await this.#client.getMetadata(SECRETS, refOf(ca), { signal });
+      // Ours, made by a former process: the watch is about to show it.
+      if (metadata.labels?.[LABELS.role] === ROLES.ledger && metadata.labels[LABELS.managedBy] === MANAGED_BY)
+        throw error;
+      throw new Refusal(
+        'SecretConflict',
+        `Secret ${keyOf(refOf(ca))}, in which the ledger is to be kept, exists and is not a ledger. It is never overwritten: delete or rename it.`,
+        30_000,
+      );
+    }
   }
 
   /** One update that fails with a Conflict when anybody else wrote since `read`. */
   async commit(ca: ObjectRef, read: LedgerSecret, ledger: Ledger, signal: AbortSignal): Promise<LedgerSecret> {
     const object = ledgerSecret(ca, ledger, read.meta.resourceVersion);
-    const kept = this.#secrets.remember(await this.#client.update(SECRETS, object, { signal }));
+    const kept = this.#secrets.remember(await this.#update(ca, object, signal));
     if (kept.kind !== 'ledger' || isProblem(kept.ledger))
       throw new Error(`the ledger of ${keyOf(ca)} did not come back as it was written`);
     return kept;
+  }
+
+  async #update(ca: ObjectRef, object: KubeObject, signal: AbortSignal): Promise<KubeObject> {
+    try {
+      return await this.#client.update(SECRETS, object, { signal });
+    } catch (error) {
+      if (!isInvalid(error)) throw error;
+      throw new Refusal(
+        'LedgerInvalid',
+        `Secret ${keyOf(refOf(ca))}, the ledger, cannot be changed (immutable?). Save it, delete it, and apply what was saved without \`immutable\`.`,
+        30_000,
+      );
+    }
   }
 }
 

@@ -90,6 +90,8 @@ export function keepSecret(raw: KubeObject): KeptSecret {
   const type = typeof raw['type'] === 'string' ? raw['type'] : '';
   switch (labels[LABELS.role]) {
     case ROLES.member: {
+      if (labels[LABELS.certificate] === undefined || labels[LABELS.certificate] === '')
+        return { kind: 'stray', meta, ca };
       const certificate = memberKey(meta.namespace, labels[LABELS.certificate] ?? '');
       const epoch = Number.parseInt(annotations[ANNOTATIONS.epoch] ?? '', 10);
       return {

@@ -55,9 +55,11 @@ export class View<T extends HasMeta> {
   /** UIDs of objects that were seen to go, oldest first: an answer about one of them may still be on its way. */
   readonly #gone = new Set<string>();
   readonly #keep: (raw: KubeObject) => T;
+  readonly #kind: string;
 
   constructor({ namespaces, onChange, keep, ...rest }: ViewOptions<T>) {
     this.#keep = keep;
+    this.#kind = rest.resource.kind;
     const pass = (change: Change<T>): void => {
       onChange({ ...change, own: this.#settle(change) });
     };
@@ -89,6 +91,12 @@ export class View<T extends HasMeta> {
 
   async whenSynced(signal: AbortSignal): Promise<void> {
     await Promise.all([...this.#informers.values()].map((informer) => informer.whenSynced(signal)));
+  }
+
+  get unread(): readonly string[] {
+    return [...this.#informers].flatMap(([namespace, informer]) =>
+      informer.synced ? [] : [`${this.#kind} ${namespace}`],
+    );
   }
 
   get synced(): boolean {

@@ -124,6 +124,11 @@ export class World {
     await Promise.all(this.#views.map((view) => view.stop()));
   }
 
+  /** What has not been read yet: kind and namespace. */
+  get unread(): readonly string[] {
+    return this.#views.flatMap((view) => view.unread);
+  }
+
   get synced(): boolean {
     return this.#views.every((view) => view.synced);
   }
