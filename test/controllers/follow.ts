@@ -111,7 +111,8 @@ export class Follow<T extends KubeObject> {
     let resourceVersion = from;
     const { resource, namespace } = this;
     const { signal } = this.#end;
-    while (!signal.aborted) {
+    const ended = (): boolean => signal.aborted;
+    while (!ended()) {
       try {
         await client.watch(resource, { namespace, resourceVersion, timeoutSeconds: 300, signal }, (event) => {
           if (event.type === 'BOOKMARK') return void (resourceVersion = event.resourceVersion);
@@ -120,7 +121,7 @@ export class Follow<T extends KubeObject> {
           this.#take(version);
         });
       } catch (error) {
-        if (signal.aborted) return;
+        if (ended()) return;
         this.#failure = error;
         this.#tell();
         return;
@@ -151,7 +152,7 @@ export interface Condition {
 }
 
 /** The conditions of an object of any kind; empty when it has none. */
-export function conditionsOf({ status }: { readonly status?: unknown }): readonly Condition[] {
+function conditionsOf({ status }: { readonly status?: unknown }): readonly Condition[] {
   if (typeof status !== 'object' || status === null || !('conditions' in status)) return [];
   const list: readonly unknown[] = Array.isArray(status.conditions) ? status.conditions : [];
   return list.filter((each): each is Condition => typeof each === 'object' && each !== null);

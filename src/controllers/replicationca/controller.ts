@@ -23,7 +23,7 @@ import { removeAuthority } from './deletion.ts';
 import { bundleOf, guard, publish, release } from './housekeeping.ts';
 import { mint } from './mint.ts';
 import { observeRotation } from './observe.ts';
-import { isRoutine, type Outcome, statusOf } from './status.ts';
+import { isRoutine, dueAt, type Outcome, statusOf } from './status.ts';
 import { judgeLedger, leftovers, type LedgerState } from './verify.ts';
 
 export interface ReplicationCATools {
@@ -326,10 +326,13 @@ export function replicationCAController(tools: ReplicationCATools) {
     const wakes: number[] = [];
     if (refusal?.retryAfter != null) wakes.push(refusal.retryAfter);
     if (rotation !== null) {
-      const { decision, facts } = rotation;
+      const { decision } = rotation;
       if (decision.soakUntil !== null) wakes.push(decision.soakUntil - at);
       if (decision.ledger.rotation !== null) wakes.push(ROTATION_PERIOD);
-      else if (facts.wish.generation === null) wakes.push(3_600_000);
+      else {
+        const due = dueAt(rotation);
+        if (due > at) wakes.push(due - at);
+      }
       // A new CA and a step that was just made are followed up at once.
       if (decision.step.kind !== 'rest') wakes.push(0);
     }

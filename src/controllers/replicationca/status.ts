@@ -256,6 +256,12 @@ function countMembers(facts: Facts, ledger: Ledger) {
   };
 }
 
+/** The instant from which the signer should be replaced; infinite while there is none. */
+export function dueAt({ facts, decision, generations }: NonNullable<Outcome['rotation']>): number {
+  const signer = generations.get(decision.ledger.signer ?? 0);
+  return startBy(facts.wish, signer && { issuedAt: signer.notBefore + BACKDATE, notAfter: signer.notAfter });
+}
+
 function describeRotation(
   facts: Facts,
   decision: Decision,
