@@ -53,7 +53,7 @@ export function testBed(namespaces: number, options: StartOptions = {}, cluster:
   if (namespaces > 0) {
     beforeAll(async () => {
       free.push(...(await fresh(namespaces)));
-      shared.operator = await (await operators.install([...free])).start(options);
+      shared.operator = await (await operators.install([...free])).start({ leaseSeconds: 60, ...options });
     });
     beforeEach(({ onTestFailed }) =>
       onTestFailed(() => void process.stderr.write(`the operator's last lines:\n${shared.operator?.tail(15) ?? ''}\n`)),

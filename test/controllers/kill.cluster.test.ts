@@ -42,11 +42,13 @@ async function liveAndDie(
       return writes < at ? 'done' : fate;
     });
     // The same identity: it is the container that was restarted, which has the Lease and leads at once.
-    const operator = await installation.start({ standby: true, kubeconfig: gate.kubeconfig });
-    await Promise.race([dead, finished]);
+    const operator = await installation.start({ standby: true, kubeconfig: gate.kubeconfig, leaseSeconds: 60 });
+    const byItself = operator.ended().then(() => true);
+    if ((await Promise.race([dead, finished, byItself])) === true)
+      throw new Error(`it ended by itself:\n${operator.tail()}`);
     await operator.kill();
   }
-  await installation.start();
+  await installation.start({ leaseSeconds: 60 });
   return lives;
 }
 
@@ -97,7 +99,7 @@ async function aboutToRotate(maxConcurrent: number) {
     installation,
     scenes: [here],
   } = await bed.install();
-  const operator = await installation.start();
+  const operator = await installation.start({ leaseSeconds: 60 });
   const mesh = await Mesh.start(here, ['a', 'b']);
   await operator.kill();
   const links = new Links(Object.values(mesh.members));
