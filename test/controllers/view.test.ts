@@ -20,7 +20,11 @@ async function look() {
     },
   };
   const changes: Seen<ReturnType<typeof keep>>[] = [];
-  const keep = (raw: KubeObject) => ({ meta: metaOf(raw), text: raw['text'] });
+  let reads = 0;
+  const keep = (raw: KubeObject) => {
+    reads++;
+    return { meta: metaOf(raw), text: raw['text'] };
+  };
   const view = new View({
     client,
     resource: CONFIG_MAPS,
@@ -32,7 +36,7 @@ async function look() {
   view.start();
   const event = await ready.promise;
   const tell = (type: 'ADDED' | 'MODIFIED' | 'DELETED', raw: KubeObject): void => event({ type, object: raw });
-  return { view, tell, changes };
+  return { view, tell, changes, reads: () => reads };
 }
 
 test('an own write is seen at once, until the watch has shown it or something newer', async () => {
@@ -45,6 +49,16 @@ test('an own write is seen at once, until the watch has shown it or something ne
   expect(changes.at(-1)?.own).toBe(false);
   expect(view.get('ns/a')?.text).toBe('theirs');
   expect([...view.list()]).toHaveLength(1);
+});
+
+test('an own write is read once, whether answer or watch comes first', async () => {
+  const { view, tell, reads } = await look();
+  view.remember(object('a', 'u1', 2, 'own'));
+  tell('ADDED', object('a', 'u1', 2, 'own'));
+  expect(reads()).toBe(1);
+  tell('MODIFIED', object('a', 'u1', 3, 'own'));
+  expect(view.remember(object('a', 'u1', 3, 'own'))).toBe(view.get('ns/a'));
+  expect(reads()).toBe(2);
 });
 
 test('an answer that comes after something newer was seen changes nothing', async () => {

@@ -10,7 +10,15 @@ import { WaitingError } from '../../runtime/runner.ts';
 import type { Authorities } from '../shared/authorities.ts';
 import { BACKDATE } from '../shared/effective.ts';
 import { Refusal } from '../shared/refusal.ts';
-import { bundleData, keepSecret, type KeptSecret, memberData, type MemberSecret, SECRETS } from '../shared/secrets.ts';
+import {
+  bundleData,
+  expectPair,
+  keepSecret,
+  type KeptSecret,
+  memberData,
+  type MemberSecret,
+  SECRETS,
+} from '../shared/secrets.ts';
 import type { View } from '../shared/view.ts';
 import type { CertificateFacts, Issuing } from './facts.ts';
 import { secretMetadata, type Work } from './plan.ts';
@@ -93,6 +101,7 @@ async function issueFiles(
       keyPem: encodePrivateKey(key, wish.encoding),
       bundlePem: bundleOf(work.bundle, facts, issuing),
     };
+    expectPair(files, leaf, wish.key);
     return memberData(wish.profile, files);
   } catch (error) {
     if (error instanceof PkiError) throw new Refusal('InvalidSpec', `The leaf cannot be issued: ${error.message}`);

@@ -16,7 +16,7 @@ import type { Ledgers } from '../shared/ledgers.ts';
 import { Refusal } from '../shared/refusal.ts';
 import type { Rights } from '../shared/rights.ts';
 import { type LedgerSecret } from '../shared/secrets.ts';
-import { writeStatus } from '../shared/status.ts';
+import { sameJson, writeStatus } from '../shared/status.ts';
 import type { Verdicts } from '../shared/verdicts.ts';
 import { type Kept, objectOf, type World } from '../shared/world.ts';
 import { removeAuthority } from './deletion.ts';
@@ -55,6 +55,7 @@ export function replicationCAController(tools: ReplicationCATools) {
     if (kept === undefined) {
       writtenAt.delete(key);
       verdicts.forget(key);
+      world.pace.forget(key);
       await rights.settle(namespace, world.hasCa(namespace), signal);
       return { kind: 'onChange' };
     }
@@ -76,7 +77,9 @@ export function replicationCAController(tools: ReplicationCATools) {
         );
     }
     if (!kept.meta.deleting) await rights.settle(namespace, true, signal);
+    const began = performance.now();
     const outcome = await act(kept, ca, ref, signal, log);
+    world.pace.looked(key, began);
     if (kept.meta.deleting) {
       await removeAuthority(tools, kept, ca, outcome, signal);
       return { kind: 'onChange' };
@@ -333,8 +336,9 @@ export function replicationCAController(tools: ReplicationCATools) {
         const due = dueAt(rotation);
         if (due > at) wakes.push(due - at);
       }
-      // A new CA and a step that was just made are followed up at once.
-      if (decision.step.kind !== 'rest') wakes.push(0);
+      // A new CA and a step of a rotation are followed up at once; who has just joined asks for nothing more.
+      if (decision.step.kind === 'mint' || (decision.step.kind === 'commit' && decision.ledger.rotation !== null))
+        wakes.push(0);
     }
     return wakes.length === 0 ? { kind: 'onChange' } : { kind: 'after', ms: Math.min(...wakes) };
   }
@@ -342,11 +346,7 @@ export function replicationCAController(tools: ReplicationCATools) {
 
 function onlyCountersDiffer(before: ReplicationCA['status'], after: ReturnType<typeof statusOf>): boolean {
   if (before === null) return false;
-  return JSON.stringify(sorted({ ...before, members: null })) === JSON.stringify(sorted({ ...after, members: null }));
-}
-
-function sorted(value: object): object {
-  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  return sameJson({ ...before, members: null }, { ...after, members: null });
 }
 
 function wasTold({ status }: ReplicationCA, type: string, message: string): boolean {

@@ -151,17 +151,39 @@ function readContent(data: Data, epoch: string): MemberContent {
   const leafPem = text(data, SECRET_KEYS.certificate);
   const keyPem = text(data, SECRET_KEYS.privateKey);
   const bundlePem = text(data, SECRET_KEYS.bundle);
-  const leaf = parseCertificate(leafPem);
-  const key = decodePrivateKey(keyPem);
-  const bundle = readBundle(bundlePem);
   return {
     revision: revisionOf({ leafPem, keyPem, bundlePem }, epoch),
-    leaf,
-    key: keySpecOf(key),
+    ...readPair(leafPem, keyPem),
     keyPem: encodingOf(keyPem),
-    keyMatches: keyMatches(leaf, key),
-    ...bundle,
+    ...readBundle(bundlePem),
   };
+}
+
+type Pair = Pick<MemberContent, 'leaf' | 'key' | 'keyMatches'>;
+
+/** The last pairs that were made here, by digest of their text: they come back from the API server, and are the same then. */
+const made = new Map<string, Pair>();
+const MADE_AT_MOST = 256;
+
+const pairDigest = (leafPem: string, keyPem: string): string => sha256(`${leafPem}\n${keyPem}`);
+
+/** Says that this leaf and this key were just made for each other, so that nobody need find out. */
+export function expectPair(
+  { leafPem, keyPem }: Pick<MemberFiles, 'leafPem' | 'keyPem'>,
+  leaf: Certificate,
+  key: KeySpec,
+) {
+  const [oldest] = made.keys();
+  if (oldest !== undefined && made.size >= MADE_AT_MOST) made.delete(oldest);
+  made.set(pairDigest(leafPem, keyPem), { leaf, key, keyMatches: true });
+}
+
+function readPair(leafPem: string, keyPem: string): Pair {
+  const known = made.get(pairDigest(leafPem, keyPem));
+  if (known !== undefined) return known;
+  const leaf = parseCertificate(leafPem);
+  const key = decodePrivateKey(keyPem);
+  return { leaf, key: keySpecOf(key), keyMatches: keyMatches(leaf, key) };
 }
 
 function encodingOf(pem: string): MemberContent['keyPem'] {

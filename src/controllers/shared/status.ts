@@ -53,13 +53,18 @@ export function nextConditions(
   ].map(({ observedGeneration = generation, ...rest }) => ({ ...rest, observedGeneration }));
 }
 
-/** JSON with sorted keys and without undefined members: two objects that the API server would store alike are the same text. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  );
+/** Whether the API server would store both alike: the order of members means nothing, undefined ones are not there. */
+export function sameJson(a: unknown, b: unknown): boolean {
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
+  if (Array.isArray(a) || Array.isArray(b)) {
+    return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((each, i) => sameJson(each, b[i]));
+  }
+  const [ours, theirs] = [Object.entries(a), new Map<string, unknown>(Object.entries(b))];
+  for (const [name, value] of ours) {
+    if (!sameJson(value, theirs.get(name))) return false;
+    theirs.delete(name);
+  }
+  return [...theirs.values()].every((value) => value === undefined);
 }
 
 /**
@@ -74,7 +79,7 @@ export async function writeStatus<K extends Kind>(
   status: object,
   signal: AbortSignal,
 ): Promise<boolean> {
-  if (canonical(kept.status ?? {}) === canonical(status)) return false;
+  if (sameJson(kept.status ?? {}, status)) return false;
   const { name, namespace, uid } = kept.meta;
   const raw = await client.patch(
     resource,

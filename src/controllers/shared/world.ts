@@ -29,6 +29,7 @@ import {
   OURS,
   SECRETS,
 } from './secrets.ts';
+import { Pace } from './pace.ts';
 import { type HasMeta, metaOf, type Seen, View } from './view.ts';
 
 /** An object of ours as it is kept: what the schema makes of it, and the status as it came, to compare with. */
@@ -59,7 +60,7 @@ export interface WorldOptions {
 }
 
 /** Many joiners become one write of the ledger, many Secrets one look at the whole. */
-const JOIN_WINDOW = 100;
+const JOIN_WINDOW = 30;
 const SECRET_WINDOW = 500;
 
 export class World {
@@ -68,6 +69,7 @@ export class World {
   readonly peers: View<Kept<'ReplicationPeer'>>;
   readonly secrets: View<KeptSecret>;
   readonly trusts: View<KeptTrust>;
+  readonly pace = new Pace();
   readonly #mark: Mark;
   readonly #certificatesByCa = new Index();
   readonly #certificatesBySecret = new Index();
@@ -193,7 +195,7 @@ export class World {
     this.#certificatesByCa.move(key, old === null ? [] : [caKeyOf(old)], now === null ? [] : [caKeyOf(now)]);
     this.#certificatesBySecret.move(key, wantedSecrets(old), wantedSecrets(now));
     for (const ca of new Set([old, now].filter((each) => each !== null).map(caKeyOf))) {
-      this.#mark('ReplicationCA', ca, { low: initial, after: JOIN_WINDOW });
+      this.#mark('ReplicationCA', ca, { low: initial, after: this.pace.rest(ca, JOIN_WINDOW) });
     }
     if (initial) return;
     for (const secret of [...wantedSecrets(old), ...wantedSecrets(now)]) {
@@ -220,23 +222,26 @@ export class World {
     return certificate === null ? null : caKeyOf(certificate);
   }
 
-  #onSecret({ key, before, after, initial }: Seen<KeptSecret>): void {
+  #onSecret({ key, before, after, initial, own }: Seen<KeptSecret>): void {
     this.#secretsByCa.move(key, before === undefined ? [] : [before.ca], after === undefined ? [] : [after.ca]);
     this.#secretsByCertificate.move(key, certificatesBehind(before), certificatesBehind(after));
     const kept = after ?? before;
     if (kept === undefined) return;
     switch (kept.kind) {
       case 'member':
-        this.#mark('ClusterCertificate', kept.certificate, { low: initial });
+        // The pass that wrote it goes on from there.
+        if (!own) this.#mark('ClusterCertificate', kept.certificate, { low: initial });
         // A Secret that is gone may have stood in the way of another certificate.
         if (after === undefined)
           for (const other of this.certificatesWanting(key)) this.#mark('ClusterCertificate', other);
         if (initial) break;
         for (const peer of this.#peersByMember.get(kept.certificate)) this.#mark('ReplicationPeer', peer);
-        this.#mark('ReplicationCA', kept.ca, { after: this.#rotates(kept.ca) ? 0 : SECRET_WINDOW });
+        this.#mark('ReplicationCA', kept.ca, {
+          after: this.#rotates(kept.ca) ? 0 : this.pace.rest(kept.ca, SECRET_WINDOW),
+        });
         break;
       case 'ledger':
-        this.#onLedger(kept.ca, before, after, initial);
+        this.#onLedger(kept.ca, before, after, initial, own);
         break;
       case 'generation':
         this.#mark('ReplicationCA', kept.ca, { low: initial });
@@ -252,10 +257,16 @@ export class World {
   }
 
   /** Of a thousand members, only those are looked at whose decision changed. */
-  #onLedger(ca: string, before: KeptSecret | undefined, after: KeptSecret | undefined, initial: boolean): void {
-    this.#mark('ReplicationCA', ca, { low: initial });
-    if (initial) return;
+  #onLedger(
+    ca: string,
+    before: KeptSecret | undefined,
+    after: KeptSecret | undefined,
+    initial: boolean,
+    own: boolean,
+  ): void {
     const [old, now] = [readLedger(before), readLedger(after)];
+    if (!own || now?.rotation !== null) this.#mark('ReplicationCA', ca, { low: initial });
+    if (initial) return;
     if (JSON.stringify([old?.signer, old?.generations]) !== JSON.stringify([now?.signer, now?.generations])) {
       for (const certificate of this.certificatesOf(ca)) this.#mark('ClusterCertificate', certificate, { low: true });
     }
