@@ -9,7 +9,8 @@ import { disorders, generationSecrets, lapses, Links, Mesh } from './rotating.ts
 import { ca, certificate, peer, type Scene, textOf } from './scene.ts';
 
 const bed = testBed(0);
-const TIMEOUT = 300_000;
+// Some seventy processes are started one after the other: a minute on an idle machine, many on a busy one.
+const TIMEOUT = 600_000;
 
 /** Where a life of the operator ends: at its nth write, which is lost on the way, or done and never heard of. */
 interface Death {
