@@ -23,9 +23,9 @@ export default defineConfig({
           include: ['test/**/*.cluster.test.ts'],
           globalSetup: ['test/support/shared-cluster.ts'],
           // Cluster tests mostly wait: more of them than cores may, but not so many that their waits starve.
-          maxWorkers: 4,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          maxWorkers: 3,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
     ],

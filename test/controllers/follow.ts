@@ -72,7 +72,7 @@ export class Follow<T extends KubeObject> {
    * The first answer of `look` that is neither undefined nor false, asked now and after every change.
    * @param what for the message when it does not come in time
    */
-  async until<A>(what: string, look: () => A | undefined | false, timeoutMs = 30_000): Promise<A> {
+  async until<A>(what: string, look: () => A | undefined | false, timeoutMs = 60_000): Promise<A> {
     const answer = Promise.withResolvers<A>();
     const check = (): void => {
       try {

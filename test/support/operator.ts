@@ -168,7 +168,7 @@ export class OperatorProcess {
   }
 
   /** Waits for a line with this message; throws when the process ends before. */
-  async until(message: string, timeoutMs = 30_000): Promise<LogLine> {
+  async until(message: string, timeoutMs = 60_000): Promise<LogLine> {
     const deadline = AbortSignal.timeout(timeoutMs);
     for (;;) {
       const found = this.lines.find(({ msg }) => msg === message);
