@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ControlPlane } from '../control-plane/control-plane.ts';
 import { kubectlEnvironment } from '../control-plane/kubectl.ts';
 import { run, tail } from '../control-plane/run.ts';
+import type { MemoryLimit } from './cgroup.ts';
 
 const DEPLOY = join(import.meta.dirname, '..', '..', 'deploy');
 const SYSTEM = 'replicert-system';
@@ -40,6 +41,8 @@ export interface OperatorOptions {
   readonly kubeconfig: string;
   readonly namespace: string;
   readonly logFile: string;
+  /** Null: as much memory as the machine has. */
+  readonly limit: MemoryLimit | null;
   /** Where CPU profiles go; null: none are made. */
   readonly profile: string | null;
 }
@@ -52,14 +55,14 @@ export class OperatorProcess {
   /** When it was started, by performance.now(). */
   readonly startedAt = performance.now();
 
-  constructor({ entry, kubeconfig, namespace, logFile, profile }: OperatorOptions) {
+  constructor({ entry, kubeconfig, namespace, logFile, limit, profile }: OperatorOptions) {
     const log = openSync(logFile, 'w');
     this.#logFile = logFile;
     const node = profile === null ? [] : ['--cpu-prof', '--cpu-prof-dir', profile];
     const options = ['--kubeconfig', kubeconfig, '--namespaces', namespace, '--lease-namespace', SYSTEM];
-    this.#child = spawn(process.execPath, [...node, entry, ...options, '--health-port', '0'], {
-      stdio: ['ignore', log, log],
-    });
+    const own = [process.execPath, ...node, entry, ...options, '--health-port', '0'] as const;
+    const [command, ...args] = limit === null ? own : [...limit.prefix, ...own];
+    this.#child = spawn(command, args, { stdio: ['ignore', log, log] });
     closeSync(log);
     this.#ended = new Promise((resolve, reject) => {
       this.#child.once('error', reject);

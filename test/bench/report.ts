@@ -51,7 +51,7 @@ function tableOf(
     ['create answered to Ready, in the burst: p50 / p99 / max ms', latency(latencyMs)],
     [`  single ones, ${paced.perSecond} per second: p50 / p99 / max ms`, latency(paced.latencyMs)],
     [
-      'operator resident MB: before / after burst / peak',
+      `operator resident MB${memoryMB.limitMiB === null ? '' : ` of ${memoryMB.limitMiB} MiB allowed`}: before / after burst / peak`,
       `${memoryMB.beforeBurst} / ${memoryMB.afterBurst} / ${memoryMB.peak}`,
       WANTED.memory,
     ],

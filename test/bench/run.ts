@@ -5,6 +5,7 @@ import { CLUSTER_CERTIFICATE, REPLICATION_CA } from '../../src/api/names.ts';
 import { type Client, loadClient } from '../../src/runtime/client.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane/control-plane.ts';
 import { Audit, isUpkeep, isWrite, type Request, tally } from './audit.ts';
+import { limitMemory } from './cgroup.ts';
 import {
   countOutcome,
   createAuthority,
@@ -56,6 +57,8 @@ export interface Result {
   };
   /** Resident memory of the operator, MB (1e6 bytes). */
   readonly memoryMB: {
+    /** What it was limited to, as its container is; null: no limit could be set, and Node takes what the machine has. */
+    readonly limitMiB: number | null;
     readonly beforeBurst: number;
     readonly afterBurst: number;
     readonly peak: number;
@@ -90,42 +93,39 @@ const CA = 'bench';
 const CRDS = join(import.meta.dirname, '..', '..', 'crds');
 const YARDSTICK = 1_500;
 const IDLE_SECONDS = 60;
+/** What a pod of it should be limited to. */
+const MEMORY_LIMIT_MIB = 256;
 const PACED = { count: 200, perSecond: 20 };
 
 export async function measure({ count, entry, profile, say, signal }: MeasureOptions): Promise<Result> {
   say(`${count} certificates: starting etcd (with fsync) and kube-apiserver`);
   const plane = await startControlPlane({ fsync: true, crds: CRDS, log: say });
   const client = loadClient({ kubeconfig: plane.kubeconfig, userAgent: 'replicert-bench' });
+  const limit = await limitMemory(MEMORY_LIMIT_MIB);
   try {
-    return await new Measurement(plane, client, entry, profile, say, signal).run(count);
+    return await new Measurement(plane, client, { entry, limit, profile }, say, signal).run(count);
   } finally {
+    await limit?.remove();
     await client.close();
     await plane.stop();
   }
 }
 
+type Program = Pick<OperatorOptions, 'entry' | 'limit' | 'profile'>;
+
 class Measurement {
   readonly #plane: ControlPlane;
   readonly #client: Client;
   readonly #audit: Audit;
-  readonly #entry: string;
-  readonly #profile: string | null;
+  readonly #program: Program;
   readonly #say: (line: string) => void;
   readonly #signal: AbortSignal;
 
-  constructor(
-    plane: ControlPlane,
-    client: Client,
-    entry: string,
-    profile: string | null,
-    say: (line: string) => void,
-    signal: AbortSignal,
-  ) {
+  constructor(plane: ControlPlane, client: Client, program: Program, say: (line: string) => void, signal: AbortSignal) {
     this.#plane = plane;
     this.#client = client;
     this.#audit = new Audit(plane.auditLog, OPERATOR_USER);
-    this.#entry = entry;
-    this.#profile = profile;
+    this.#program = program;
     this.#say = say;
     this.#signal = signal;
   }
@@ -134,14 +134,7 @@ class Measurement {
     const kubeconfig = await installOperator(this.#plane, NAMESPACE);
     const start = (name: string): OperatorProcess => {
       const logFile = join(this.#plane.dir, 'logs', `${name}.log`);
-      const options: OperatorOptions = {
-        entry: this.#entry,
-        kubeconfig,
-        namespace: NAMESPACE,
-        logFile,
-        profile: this.#profile,
-      };
-      return new OperatorProcess(options);
+      return new OperatorProcess({ ...this.#program, kubeconfig, namespace: NAMESPACE, logFile });
     };
     this.#say(`yardstick: creating ${YARDSTICK} plain Secrets`);
     const secretCreatesPerSecond = round(await measureSecretCreates(this.#client, NAMESPACE, YARDSTICK), 0);
@@ -179,6 +172,7 @@ class Measurement {
         secretCreatesPerSecond,
         burst,
         memoryMB: {
+          limitMiB: this.#program.limit?.mebibytes ?? null,
           beforeBurst: megabytes(beforeBurst),
           afterBurst: megabytes(afterBurst),
           peak: megabytes(peak),
