@@ -245,7 +245,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     if (!this.#settled && this.#request.maySend?.() === false) this.#fail(new FencedError(this.#request.describe()));
-    else if (this.#settled) controller.abort(asError(this.#failure));
+    // Nothing has left yet.
+    if (this.#settled) controller.abort(asError(this.#failure));
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, unknown>): void {
@@ -293,7 +294,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (!this.#settle()) return;
     this.#failure = reason;
     this.#reject(reason);
-    this.#controller?.abort(asError(reason));
+    // A body that is under way is left alone: resetting its stream can send Node's HTTP/2 into an endless loop (24.21).
+    if (this.#request.body === undefined) this.#controller?.abort(asError(reason));
   }
 
   #settle(): boolean {
