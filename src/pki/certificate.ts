@@ -166,6 +166,7 @@ class ReadCertificate implements Certificate {
   readonly #issuer: Element;
   readonly #publicKey: Element;
   readonly #extensions: Extensions;
+  #key: KeyObject | null = null;
 
   constructor(der: Buffer) {
     const whole = new DerReader(der, 'the certificate');
@@ -223,7 +224,8 @@ class ReadCertificate implements Certificate {
   }
   get publicKey(): KeyObject {
     try {
-      return createPublicKey({ key: this.#octets(this.#publicKey), format: 'der', type: 'spki' });
+      // Asked of a CA once for each of its leaves.
+      return (this.#key ??= createPublicKey({ key: this.#octets(this.#publicKey), format: 'der', type: 'spki' }));
     } catch {
       throw new PkiError('Unsupported', 'the certificate has a public key of an unknown kind');
     }
@@ -383,6 +385,11 @@ export function signatureVerifies(leaf: Certificate, ca: Certificate): boolean {
   if (known.size === 0) answers.set(leaf, known);
   known.set(ca.fingerprint, answer);
   return answer;
+}
+
+/** Says that the key of `ca` has just signed `leaf`, so that nobody need find out. */
+export function rememberSignature(leaf: Certificate, ca: Certificate): void {
+  answers.set(leaf, new Map([[ca.fingerprint, true]]));
 }
 
 function verifySignature(leaf: Certificate, ca: Certificate): boolean {

@@ -1,7 +1,7 @@
 /** Issuing of CA and leaf certificates, by the rules of RFC 5280 and of our design (see docs: PKI rules). */
 import { createPublicKey, hash, type KeyObject, sign } from 'node:crypto';
 import { type AlternativeNames, encodeAlternativeNames } from './alternative-names.ts';
-import { type Certificate, readCertificate } from './certificate.ts';
+import { type Certificate, readCertificate, rememberSignature } from './certificate.ts';
 import {
   bitString,
   contextTag,
@@ -103,7 +103,7 @@ export function issueLeaf(request: LeafRequest): Certificate {
     extension(OID.authorityKeyId, false, sequence(element(contextTag(0, 'primitive'), authorityKeyId))),
     ...(names === null ? [] : [extension(OID.subjectAltName, false, names)]),
   );
-  return signed(key, (algorithm) => [
+  const leaf = signed(key, (algorithm) => [
     serialNumber(request),
     algorithm,
     Buffer.from(ca.rawSubject, 'hex'),
@@ -112,6 +112,8 @@ export function issueLeaf(request: LeafRequest): Certificate {
     info,
     element(EXTENSIONS, extensions),
   ]);
+  rememberSignature(leaf, ca);
+  return leaf;
 }
 
 /** DER of a subject as it will stand in a certificate, hex: comparable with `rawSubject`. */
