@@ -39,6 +39,7 @@ async function run(options: Options): Promise<void> {
     reportingController: 'replicert.io/operator',
     reportingInstance: options.identity.slice(0, 128),
     capacity: 10_000,
+    busy: () => operator.busy,
     log,
   });
   const operator = new Operator({ client: fenced, events, namespaces: options.namespaces, log });

@@ -34,6 +34,7 @@ export class Operator {
   readonly #namespaces: readonly string[];
   readonly #log: Logger;
   readonly #runners: readonly Runner[];
+  readonly #queues: Readonly<Record<Kind, WorkQueue>>;
   #acting = false;
 
   constructor({ client, events, namespaces, log }: OperatorOptions) {
@@ -42,6 +43,7 @@ export class Operator {
       ClusterCertificate: new WorkQueue(),
       ReplicationPeer: new WorkQueue(),
     };
+    this.#queues = queues;
     this.#world = new World({
       client,
       namespaces,
@@ -91,6 +93,12 @@ export class Operator {
   /** Whether every watched kind has been read once in every namespace. */
   get synced(): boolean {
     return this.#world.synced;
+  }
+
+  /** Whether somebody waits for a decision or a Secret. Peers are left out: most of their time they wait for handshakes. */
+  get busy(): boolean {
+    const { ReplicationCA, ClusterCertificate } = this.#queues;
+    return [ReplicationCA, ClusterCertificate].some(({ ready, working }) => ready + working > 0);
   }
 
   /** What has not been read yet, e.g. `Secret storage`. */

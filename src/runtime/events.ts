@@ -25,9 +25,15 @@ export interface EventRecorderOptions {
   readonly windowMs?: number;
   /** Distinct events remembered at a time; more are dropped, and counted. Default 500. */
   readonly capacity?: number;
+  /** Whether there is more urgent work for the API server; events wait for its end, but not longer than ten seconds. */
+  readonly busy?: () => boolean;
   readonly log?: Pick<Logger, 'debug' | 'warn'> | undefined;
   readonly clock?: Clock;
 }
+
+/** Longest wait of an event for more urgent work, and how often it is asked for. */
+const PATIENCE_MS = 10_000;
+const BUSY_PERIOD_MS = 100;
 
 /** An ObjectReference: not the object, which would stay in memory with it. */
 interface Regarding {
@@ -49,13 +55,14 @@ interface Series {
   told: number;
   /** The Event object that tells them; null until one was created. */
   name: string | null;
-  /** Waits in the outbox. */
+  /** Waits in the outbox, since this monotonic instant. */
   waiting: boolean;
+  waitsSince: number;
   cancelWindow: () => void;
 }
 
 /**
- * Tells the story of objects as events. An event is written at once; the same again within the window costs no write but a count, and
+ * Tells the story of objects as events. An event is written as soon as nothing more urgent is; the same again within the window costs no write but a count, and
  * one patch when the window ends. Nothing here fails or delays a caller: what cannot be written is lost, with a line in the log.
  */
 export class EventRecorder {
@@ -106,6 +113,7 @@ export class EventRecorder {
       told: 0,
       name: null,
       waiting: false,
+      waitsSince: 0,
       cancelWindow: () => {},
     };
     this.#series.set(key, series);
@@ -134,8 +142,11 @@ export class EventRecorder {
 
   /** One write at a time: events are never worth a burst. */
   #send(series: Series): void {
-    if (!series.waiting) this.#outbox.push(series);
-    series.waiting = true;
+    if (!series.waiting) {
+      series.waiting = true;
+      series.waitsSince = this.#clock.monotonic();
+      this.#outbox.push(series);
+    }
     this.#writing ??= this.#drain().finally(() => {
       this.#writing = null;
     });
@@ -143,6 +154,7 @@ export class EventRecorder {
 
   async #drain(): Promise<void> {
     for (let next = this.#outbox.shift(); next !== undefined; next = this.#outbox.shift()) {
+      while (this.#isOutrun(next)) await sleep(this.#clock, BUSY_PERIOD_MS);
       next.waiting = false;
       const { count } = next;
       try {
@@ -152,6 +164,12 @@ export class EventRecorder {
       }
       next.told = count; // also when it failed: the next window tries again only if there is more to tell
     }
+  }
+
+  /** Whether something more urgent is under way, and this event has not waited long enough for that. */
+  #isOutrun({ waitsSince }: Series): boolean {
+    const waited = this.#clock.monotonic() - waitsSince;
+    return !this.#stopped && waited < PATIENCE_MS && this.#options.busy?.() === true;
   }
 
   async #write(series: Series): Promise<void> {

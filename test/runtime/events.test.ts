@@ -17,7 +17,7 @@ interface Write {
   readonly body: unknown;
 }
 
-function bench({ capacity = 500, answer = async (_write: Write) => {} } = {}) {
+function bench({ capacity = 500, answer = async (_write: Write) => {}, busy = (): boolean => false } = {}) {
   const clock = new FakeClock();
   const writes: Write[] = [];
   const note = async (write: Write) => {
@@ -39,6 +39,7 @@ function bench({ capacity = 500, answer = async (_write: Write) => {} } = {}) {
     reportingController: 'replicert.io/operator',
     reportingInstance: 'operator-0',
     capacity,
+    busy,
     clock,
   });
   return { clock, recorder, writes };
@@ -133,6 +134,40 @@ describe('an event', () => {
     recorder.record({ metadata: { namespace: 'ns', name: `${'a'.repeat(229)}.${'b'.repeat(23)}` } }, STARTED);
     await settle();
     expect(writes[0]?.name).toMatch(/^a{229}\.[0-9a-f]{16}$/);
+  });
+});
+
+describe('while there is more urgent work', () => {
+  it('events wait, and are written as soon as it has ended', async () => {
+    let busy = true;
+    const { clock, recorder, writes } = bench({ busy: () => busy });
+    recorder.record(CA, STARTED);
+    recorder.record(CA, { ...STARTED, note: 'second' });
+    await clock.advance(9_000);
+    expect(writes).toHaveLength(0);
+    busy = false;
+    await clock.advance(100);
+    expect(writes).toHaveLength(2);
+  });
+
+  it('no event waits longer than ten seconds, however many do', async () => {
+    const { clock, recorder, writes } = bench({ busy: () => true });
+    for (let i = 0; i < 5; i++) recorder.record(CA, { ...STARTED, note: String(i) });
+    await clock.advance(5_000);
+    recorder.record(CA, { ...STARTED, note: 'later' });
+    await clock.advance(5_000);
+    expect(writes).toHaveLength(5);
+    await clock.advance(5_000);
+    expect(writes).toHaveLength(6);
+  });
+
+  it('the end does not wait for it', async () => {
+    const { clock, recorder, writes } = bench({ busy: () => true });
+    recorder.record(CA, STARTED);
+    const stopped = recorder.stop();
+    await clock.advance(100);
+    await stopped;
+    expect(writes).toHaveLength(1);
   });
 });
 
