@@ -26,8 +26,11 @@ const election = new LeaderElection({
   },
   onLost: () => {
     say('lost');
-    // A last write, as from a pass that was half done.
-    void write(mode === 'unfenced' ? client : client.fenced(election.mayWrite)).then(() => process.exit(1));
+    // Last writes, as from a pass that was half done. The one without a fence goes on until one has arrived: the connection on which
+    // it was frozen may be dead, and then the first does not.
+    void (mode === 'unfenced' ? untilWritten(client) : write(client.fenced(election.mayWrite))).then(() => {
+      process.exit(1);
+    });
   },
 });
 
@@ -41,7 +44,12 @@ async function writeForEver(through: Client): Promise<void> {
   }
 }
 
-async function write(through: Client): Promise<void> {
+async function untilWritten(through: Client): Promise<void> {
+  while (!(await write(through)));
+}
+
+/** Whether it arrived. */
+async function write(through: Client): Promise<boolean> {
   try {
     // No two are alike: every write that arrives leaves a new version behind.
     const data = { try: String(++tries) };
@@ -49,8 +57,10 @@ async function write(through: Client): Promise<void> {
     const ref = { namespace, name: body.metadata.name };
     await through.patch(CONFIG_MAP, ref, { type: 'apply', body, fieldManager: 'test', force: true });
     say(`wrote ${++writes}`);
+    return true;
   } catch (error) {
     say(error instanceof FencedError ? 'fenced' : `failed ${String(error)}`);
+    return false;
   }
 }
 
