@@ -3,9 +3,9 @@ import { expect, test } from 'vitest';
 import { testBed } from './bed.ts';
 import { expectGoodMember } from './openssl.ts';
 import { disorders, Mesh, rounds } from './rotating.ts';
-import { certificate, peer } from './scene.ts';
+import { ca, certificate, peer } from './scene.ts';
 
-const bed = testBed(3);
+const bed = testBed(4);
 const TIMEOUT = 120_000;
 
 test.concurrent('a certificate that is pruned while all is stable leaves at once, and its Secret stays', {
@@ -83,5 +83,39 @@ test.concurrent('a certificate that is pruned in a rotation holds it until it is
   await here.stable('mesh', 2, 90_000);
   await here.eventUntil('ReplicationCA', 'mesh', 'MemberLeft', /\/c left the mesh/);
   expect([...here.ledger('mesh').roster.keys()]).toEqual(['a', 'b'].map((name) => `${here.namespace}/${name}`));
+  expect(disorders(here, 'mesh', 1)).toEqual([]);
+});
+
+test.concurrent('a CA that is deleted in a rotation and created again goes on where it was', {
+  timeout: TIMEOUT,
+}, async () => {
+  const here = await bed.scene();
+  const names = ['a', 'b', 'c'];
+  await using mesh = await Mesh.start(here, names);
+  const late = mesh.member('b');
+  late.behave('frozen');
+  await mesh.want({ generation: 2 });
+  const before = await mesh.ledgerUntil(
+    'b was granted',
+    ({ roster }) => roster.get(`${here.namespace}/b`)?.grant === 'Open',
+  );
+  await here.delete('ReplicationCA', 'mesh');
+  await here.condition('ReplicationCA', 'mesh', 'Ready', { reason: 'Terminating', message: /but 3 members are left/ });
+  for (const name of names) await here.delete('ClusterCertificate', name);
+  await here.cas.until('the CA is gone', () => here.cas.get('mesh') === undefined);
+  expect(here.ledger('mesh')).toMatchObject({ rotation: before.rotation, roster: before.roster });
+
+  // With nobody in its roster it would have nothing to prove, and drop what all of them still present.
+  await here.apply(ca('mesh', { rotation: { generation: 2 } }));
+  await here.cas.until('those who are not back are waited for', () =>
+    here.cas.get('mesh')?.status?.rotation?.waitingFor?.some(({ reason }) => reason === 'Deleted'),
+  );
+  await here.apply(...names.map((name) => certificate(name, 'mesh')));
+  await rounds(here, 'mesh', 3);
+  expect(here.ledger('mesh').rotation).toMatchObject({ stage: 'Append', startedAt: before.rotation?.startedAt });
+  late.behave('serving');
+  await here.stable('mesh', 2, 90_000);
+  for (const name of names) await expectGoodMember(here.secret(name));
+  expect(here.ledger('mesh').history).toMatchObject([{ generation: 2, startedAt: before.rotation?.startedAt }]);
   expect(disorders(here, 'mesh', 1)).toEqual([]);
 });

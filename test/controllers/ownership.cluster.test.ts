@@ -5,7 +5,7 @@ import { testBed } from './bed.ts';
 import { expectGoodMember } from './openssl.ts';
 import { ca, certificate, CONFIG_MAPS, type Scene, textOf } from './scene.ts';
 
-const bed = testBed(8);
+const bed = testBed(12);
 
 async function issued(here: Scene, ...names: readonly string[]): Promise<void> {
   await here.apply(ca('mesh'), ...names.map((name) => certificate(name, 'mesh')));
@@ -104,7 +104,68 @@ describe.concurrent('a Secret', () => {
   });
 });
 
+describe.concurrent('the ConfigMap of the bundle', () => {
+  const published = async (here: Scene): Promise<string | undefined> => {
+    const { data } = (await bed.client.get(CONFIG_MAPS, { namespace: here.namespace, name: 'mesh-trust' })) as {
+      data?: Record<string, string>;
+    };
+    return data?.['ca.crt'];
+  };
+
+  test('that somebody made immutable is told; deleted it is made anew', async () => {
+    const here = await bed.scene();
+    await here.apply(ca('mesh'));
+    await here.ready({ ReplicationCA: ['mesh'] });
+    const before = await published(here);
+    const ref = { namespace: here.namespace, name: 'mesh-trust' };
+    await bed.client.patch(CONFIG_MAPS, ref, { type: 'merge', body: { immutable: true } });
+    await here.apply(ca('mesh', { rotation: { generation: 2 } }));
+    await here.stalled(
+      'ReplicationCA',
+      'mesh',
+      'TrustConflict',
+      /^ConfigMap \S+\/mesh-trust, in which the bundle is published, cannot be changed \(immutable\?\)\. Delete it; it is made anew\.$/,
+    );
+    expect(await published(here)).toBe(before);
+    await bed.client.delete(CONFIG_MAPS, ref);
+    await here.stable('mesh', 2);
+    await here.ready({ ReplicationCA: ['mesh'] });
+    expect(await published(here)).toBe(textOf(here.generationSecret('mesh', 2), 'tls.crt'));
+  });
+
+  test('of somebody else is left alone, and members are issued all the same', async () => {
+    const here = await bed.scene();
+    const ref = { namespace: here.namespace, name: 'mesh-trust' };
+    await bed.client.create(CONFIG_MAPS, { metadata: ref, data: { 'ca.crt': 'theirs' } });
+    await here.apply(ca('mesh'), certificate('a', 'mesh'));
+    await here.stalled(
+      'ReplicationCA',
+      'mesh',
+      'TrustConflict',
+      /exists and was not made by Replicert\. Delete or rename it; members' Secrets are not affected\.$/,
+    );
+    await here.ready({ ClusterCertificate: ['a'] });
+    expect(await published(here)).toBe('theirs');
+  });
+});
+
 describe.concurrent('a deleted ReplicationCA', () => {
+  test('is not held by a certificate that it does not serve', async () => {
+    const [home, tenant] = [await bed.scene(), await bed.scene()];
+    await issued(home, 'a');
+    const theirs = certificate('b', 'mesh');
+    await tenant.apply({ ...theirs, spec: { caRef: { name: 'mesh', namespace: home.namespace } } });
+    await tenant.stalled('ClusterCertificate', 'b', 'NamespaceNotAllowed', /does not allow namespace/);
+    await home.delete('ReplicationCA', 'mesh');
+    await home.condition('ReplicationCA', 'mesh', 'Ready', {
+      reason: 'Terminating',
+      message: /but 1 members are left \(\S+\/a\)\./,
+    });
+    await home.delete('ClusterCertificate', 'a');
+    await gone(home, 'ReplicationCA', 'mesh');
+    await tenant.stalled('ClusterCertificate', 'b', 'CANotFound', /does not exist/);
+  });
+
   test('waits for its members and says for whom; then its keys stay by default, and a new one goes on with them', async () => {
     const here = await bed.scene();
     await issued(here, 'a', 'b');

@@ -6,7 +6,7 @@ import { testBed } from './bed.ts';
 import { expectGoodMember } from './openssl.ts';
 import { ca, certificate, type LiveSecret, type Scene, SECRETS, textOf } from './scene.ts';
 
-const bed = testBed(8);
+const bed = testBed(12);
 const LEDGER = ledgerSecretName('mesh');
 
 async function issued(here: Scene, ...names: readonly string[]): Promise<void> {
@@ -157,6 +157,68 @@ describe.concurrent('the ledger', () => {
     expect(textOf(here.secret(LEDGER), LEDGER_KEY)).toBe(textOf(old, LEDGER_KEY));
     await here.patchSecret(LEDGER, { data: { ...newest.data } });
     await goesOn(here);
+  });
+
+  test('that was judged unusable is not issued from, not even to those who are in it', async () => {
+    const here = await bed.scene();
+    await issued(here, 'a');
+    const old = here.secret(LEDGER);
+    await here.apply(certificate('b', 'mesh'));
+    await here.ready({ ClusterCertificate: ['b'] });
+    const newest = here.secret(LEDGER);
+    await here.patchSecret(LEDGER, { data: { ...old.data } });
+    await here.stalled('ReplicationCA', 'mesh', 'LedgerBehind', /an older ledger was restored/);
+    // Its entry says all that it takes to make its Secret anew, and the key of its generation is known.
+    await here.deleteSecret('a');
+    await here.stalled(
+      'ClusterCertificate',
+      'a',
+      'CANotReady',
+      /^ReplicationCA \S+\/mesh is stalled, so nothing is written: The ledger, Secret \S+\/mesh-ledger, is at epoch 3, but/,
+    );
+    expect(here.secrets.get('a')).toBeUndefined();
+    await here.patchSecret(LEDGER, { data: { ...newest.data } });
+    await here.ready({ ReplicationCA: ['mesh'], ClusterCertificate: ['a', 'b'] });
+    await expectGoodMember(here.secret('a'));
+  });
+
+  test('made immutable is told; nothing is lost by making it anew', async () => {
+    const here = await bed.scene();
+    await issued(here, 'a');
+    await here.patchSecret(LEDGER, { immutable: true });
+    await here.apply(certificate('b', 'mesh'));
+    const message =
+      /^Secret \S+\/mesh-ledger, the ledger, cannot be changed \(immutable\?\)\. Save it \(kubectl get -o yaml\), delete it and remove its finalizer, and create what was saved without `immutable`\.$/;
+    await here.stalled('ReplicationCA', 'mesh', 'LedgerInvalid', message);
+    expect(here.secrets.get('b')).toBeUndefined();
+    const saved = here.secret(LEDGER);
+    await lose(here, LEDGER);
+    await restore({ ...saved, immutable: false });
+    await here.ready({ ReplicationCA: ['mesh'], ClusterCertificate: ['a', 'b'] });
+    await goesOn(here);
+  });
+
+  test('cannot be kept where somebody else has a Secret of that name: it is left alone', async () => {
+    const here = await bed.scene();
+    await here.createSecret(LEDGER, { password: 'theirs' });
+    const theirs = await here.secretUntil(LEDGER, 'there', () => true);
+    await here.apply(ca('mesh'), certificate('a', 'mesh'));
+    await here.stalled(
+      'ReplicationCA',
+      'mesh',
+      'SecretConflict',
+      /^Secret \S+\/mesh-ledger, in which the ledger is to be kept, exists and is not a ledger\. It is never overwritten: delete or rename it\.$/,
+    );
+    await here.eventUntil('ReplicationCA', 'mesh', 'Stalled', /never overwritten/);
+    await here.condition('ClusterCertificate', 'a', 'Ready', { status: 'False' });
+    expect(here.secret(LEDGER).metadata.resourceVersion).toBe(theirs.metadata.resourceVersion);
+    expect(here.secrets.list()).toHaveLength(1);
+
+    await here.deleteSecret(LEDGER);
+    // Nobody tells of a Secret without our label: it is looked for twice a minute.
+    await here.condition('ReplicationCA', 'mesh', 'Ready', { status: 'True' }, 45_000);
+    await here.ready({ ClusterCertificate: ['a'] });
+    await expectGoodMember(here.secret('a'));
   });
 
   test('unreadable is refused by what is wrong with it, and not written', async () => {

@@ -97,7 +97,7 @@ export class Ledgers {
       if (!isInvalid(error)) throw error;
       throw new Refusal(
         'LedgerInvalid',
-        `Secret ${keyOf(refOf(ca))}, the ledger, cannot be changed (immutable?). Save it, delete it, and apply what was saved without \`immutable\`.`,
+        `Secret ${keyOf(refOf(ca))}, the ledger, cannot be changed (immutable?). Save it (kubectl get -o yaml), delete it and remove its finalizer, and create what was saved without \`immutable\`.`,
         30_000,
       );
     }
