@@ -1,12 +1,13 @@
 /** What a mesh lives on, lost, damaged and restored: nothing is guessed, nothing is made anew, and it goes on where it was. */
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { LEDGER_KEY, ledgerSecretName } from '../../src/api/names.ts';
+import { LABELS, LEDGER_KEY, ledgerSecretName, ROLES } from '../../src/api/names.ts';
 import { testBed } from './bed.ts';
+import { conditionOf } from './follow.ts';
 import { expectGoodMember } from './openssl.ts';
 import { ca, certificate, type LiveSecret, type Scene, SECRETS, textOf } from './scene.ts';
 
-const bed = testBed(12);
+const bed = testBed(14);
 const LEDGER = ledgerSecretName('mesh');
 
 async function issued(here: Scene, ...names: readonly string[]): Promise<void> {
@@ -54,7 +55,46 @@ async function issuesNothing(here: Scene): Promise<void> {
   expect(here.secrets.get('early')).toBeUndefined();
 }
 
+/** Takes these labels away, or sets others, one after the other: each time all are put back, and nobody takes the Secret for lost. */
+async function comesBack(here: Scene, name: string, all: Readonly<Record<string, string>>): Promise<void> {
+  const { uid } = here.secret(name).metadata;
+  const spoils: Record<string, string | null>[] = [
+    { [LABELS.managedBy]: null },
+    { [LABELS.managedBy]: 'somebody' },
+    { [LABELS.role]: null },
+    { [LABELS.role]: ROLES.member, [LABELS.certificate]: 'a' },
+    { [LABELS.ca]: 'other' },
+    { [LABELS.generation]: '7' },
+    Object.fromEntries(Object.keys(all).map((label) => [label, null])),
+  ];
+  for (const labels of spoils.filter((each) => Object.keys(each).some((label) => label in all))) {
+    const spoilt = await here.patchSecret(name, { metadata: { labels } });
+    await here.secretUntil(
+      name,
+      `its labels are back: ${JSON.stringify(labels)}`,
+      ({ metadata }) =>
+        metadata.resourceVersion !== spoilt.metadata.resourceVersion &&
+        Object.entries(all).every(([label, value]) => metadata.labels?.[label] === value),
+    );
+  }
+  expect(here.secret(name).metadata.uid).toBe(uid);
+  await goesOn(here);
+  expect(here.cas.versions.flatMap(({ object }) => conditionOf(object, 'Stalled')?.status ?? [])).not.toContain('True');
+}
+
 describe.concurrent('the Secret of a generation', () => {
+  test('that lost its labels is known by its name, and gets them back', async () => {
+    const here = await bed.scene();
+    await issued(here, 'a');
+    const { name } = here.generationSecret('mesh', 1).metadata;
+    await comesBack(here, name, {
+      [LABELS.managedBy]: 'replicert',
+      [LABELS.role]: ROLES.generation,
+      [LABELS.ca]: 'mesh',
+      [LABELS.generation]: '1',
+    });
+  });
+
   test('that somebody deletes is held: alarm, and it signs; by force: stalled; from a backup: it goes on', async () => {
     const here = await bed.scene();
     await issued(here, 'a');
@@ -118,6 +158,13 @@ describe.concurrent('the Secret of a generation', () => {
 });
 
 describe.concurrent('the ledger', () => {
+  test('that lost its labels is known by its name, and gets them back', async () => {
+    const here = await bed.scene();
+    await issued(here, 'a');
+    const labels = { [LABELS.managedBy]: 'replicert', [LABELS.role]: ROLES.ledger, [LABELS.ca]: 'mesh' };
+    await comesBack(here, LEDGER, labels);
+  });
+
   test('lost: nothing is issued, and that is said; restored: it goes on', async () => {
     const here = await bed.scene();
     await issued(here, 'a');

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { emptyLedger } from '../../src/api/ledger.ts';
 import { ANNOTATIONS, LABELS, ROLES } from '../../src/api/names.ts';
-import { judgeLedger } from '../../src/controllers/replicationca/verify.ts';
-import { keepSecret, type LedgerSecret, ledgerSecret } from '../../src/controllers/shared/secrets.ts';
+import { judgeLedger, leftovers } from '../../src/controllers/replicationca/verify.ts';
+import { generationSecret, keepSecret, type LedgerSecret, ledgerSecret } from '../../src/controllers/shared/secrets.ts';
+import { makeAuthority } from '../probe/pki.ts';
 
 const CA = { namespace: 'storage', name: 'mesh' };
 
@@ -45,4 +46,17 @@ describe('a ledger is judged by what lies beside it', () => {
       refusal: { reason: 'LedgerBehind' },
     });
   });
+});
+
+test('only what the ledger does not name is left over, whatever number a label gives it', async () => {
+  const { certificate } = await makeAuthority('mesh G2');
+  const kept = (uid: string, number: number) => {
+    const secret = generationSecret(CA, number, certificate, 'a key');
+    return keepSecret({ ...secret, metadata: { ...secret.metadata, uid } });
+  };
+  const record = { secretName: 's', fingerprint: certificate.fingerprint, secretUid: 'signer', passphraseRef: null };
+  const empty = emptyLedger('2026-10-01T00:00:00Z');
+  const named = { ...empty, highest: 2, signer: 2, bundle: [2], generations: { 2: record } };
+  const left = leftovers(named, [kept('signer', 1), kept('old', 1), kept('lost race', 2), kept('to come', 3)]);
+  expect(left.map(({ meta }) => meta.uid)).toEqual(['old', 'lost race']);
 });

@@ -17,6 +17,7 @@ import {
   type KeptSecret,
   memberData,
   type MemberSecret,
+  relabel,
   SECRETS,
 } from '../shared/secrets.ts';
 import type { View } from '../shared/view.ts';
@@ -185,15 +186,11 @@ async function standingInTheWay(
   certificate: string,
   signal: AbortSignal,
 ): Promise<never> {
-  const found = keepSecret(await client.getMetadata(SECRETS, ref, { signal }));
+  const raw = await client.getMetadata(SECRETS, ref, { signal });
+  const found = keepSecret(raw);
   const ours = found.kind === 'member' && found.certificate === `${ref.namespace}/${certificate}`;
   if (ours) {
-    if (found.labels[LABELS.managedBy] !== MANAGED_BY) {
-      // Watches select by this label: without it the Secret would never be seen.
-      const { uid, resourceVersion } = found.meta;
-      const metadata = { uid, resourceVersion, labels: { [LABELS.managedBy]: MANAGED_BY } };
-      await client.patch(SECRETS, ref, { type: 'merge', body: { metadata } }, { signal });
-    }
+    await relabel(client, raw, { [LABELS.managedBy]: MANAGED_BY }, { signal });
     throw new WaitingError(`Secret ${name} is there, but not seen yet`, 200);
   }
   throw new Refusal(

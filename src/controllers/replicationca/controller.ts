@@ -7,7 +7,7 @@ import { type Decision, plan } from '../../rotation/plan.ts';
 import { type Client, type ObjectRef, refOf } from '../../runtime/client.ts';
 import { secondTime } from '../../runtime/clock.ts';
 import { finalizerStep } from '../../runtime/finalizers.ts';
-import type { Pass, Wake } from '../../runtime/runner.ts';
+import { type Pass, type Wake, WaitingError } from '../../runtime/runner.ts';
 import type { Authorities } from '../shared/authorities.ts';
 import type { ControllerClock } from '../shared/clock.ts';
 import { generationsOf } from '../shared/facts.ts';
@@ -20,7 +20,7 @@ import { sameJson, writeStatus } from '../shared/status.ts';
 import type { Verdicts } from '../shared/verdicts.ts';
 import { type Kept, objectOf, type World } from '../shared/world.ts';
 import { removeAuthority } from './deletion.ts';
-import { bundleOf, guard, publish, release } from './housekeeping.ts';
+import { bundleOf, guard, isThere, publish, release } from './housekeeping.ts';
 import { mint } from './mint.ts';
 import { observeRotation } from './observe.ts';
 import { isRoutine, dueAt, type Outcome, statusOf } from './status.ts';
@@ -149,6 +149,10 @@ export function replicationCAController(tools: ReplicationCATools) {
     if (state.kind !== 'good') state = judge(await ledgers.live(ref));
     switch (state.kind) {
       case 'refused':
+        throw state.refusal;
+      case 'missing':
+        if (await isThere(client, ref, state.number, state.record, signal))
+          throw new WaitingError(`Secret ${state.record.secretName} is there, but not seen yet`, 200);
         throw state.refusal;
       case 'new': {
         if (deleting) return null;

@@ -1,12 +1,21 @@
 /** What follows from the ledger and is not a decision: the published bundle, leftovers, and the guard on what must not vanish. */
-import type { Ledger } from '../../api/ledger.ts';
-import { FINALIZER, trustConfigMapName } from '../../api/names.ts';
+import type { GenerationRecord, Ledger } from '../../api/ledger.ts';
+import { CA_SECRET_TYPE, FINALIZER, trustConfigMapName } from '../../api/names.ts';
 import { encodeBundle } from '../../pki/bundle.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { type Client, isAlreadyExists, isInvalid, isNotFound, type ObjectRef } from '../../runtime/client.ts';
 import { finalizerStep } from '../../runtime/finalizers.ts';
 import { Refusal } from '../shared/refusal.ts';
-import { CONFIG_MAPS, type KeptSecret, type KeptTrust, SECRETS, sha256, trustConfigMap } from '../shared/secrets.ts';
+import {
+  CONFIG_MAPS,
+  generationLabels,
+  type KeptSecret,
+  type KeptTrust,
+  relabel,
+  SECRETS,
+  sha256,
+  trustConfigMap,
+} from '../shared/secrets.ts';
 import type { View } from '../shared/view.ts';
 
 /** The bundle as members are to trust it; null while a generation of it is missing. */
@@ -57,6 +66,26 @@ export async function publish(
       `ConfigMap ${ref.namespace}/${ref.name}, in which the bundle is published, exists and was not made by Replicert. Delete or rename it; members' Secrets are not affected.`,
       30_000,
     );
+  }
+}
+
+/** Whether the Secret of a generation is there all the same; if it lost its labels they are put back, so that it is seen again. */
+export async function isThere(
+  client: Client,
+  ca: ObjectRef,
+  number: number,
+  { secretName }: GenerationRecord,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    const secret = await client.get(SECRETS, { namespace: ca.namespace, name: secretName }, { signal });
+    // What it holds is judged when it is seen; a type cannot be changed.
+    if (secret['type'] !== CA_SECRET_TYPE) return false;
+    await relabel(client, secret, generationLabels(ca, number), { signal });
+    return true;
+  } catch (error) {
+    if (isNotFound(error)) return false;
+    throw error;
   }
 }
 

@@ -10,6 +10,13 @@ export type LedgerState =
   /** Nothing exists yet. */
   | { readonly kind: 'new' }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
+  /** A named generation is not found by its labels: gone, unless it is there without them. */
+  | {
+      readonly kind: 'missing';
+      readonly number: number;
+      readonly record: GenerationRecord;
+      readonly refusal: Refusal;
+    }
   /** A named generation was restored from a backup: same name and certificate, another UID. */
   | {
       readonly kind: 'restored';
@@ -56,10 +63,13 @@ export function judgeLedger(ca: ObjectRef, read: LedgerSecret | null, all: reado
   for (const [text, record] of Object.entries(ledger.generations)) {
     const number = Number(text);
     const kept = secrets.find(
-      (each): each is GenerationSecret => each.kind === 'generation' && each.meta.name === record.secretName,
+      (each): each is GenerationSecret =>
+        each.kind === 'generation' && each.meta.name === record.secretName && each.number === number,
     );
-    if (kept === undefined)
-      return refused(new Refusal('GenerationSecretMissing', missingGeneration(ca, number, record)));
+    if (kept === undefined) {
+      const refusal = new Refusal('GenerationSecretMissing', missingGeneration(ca, number, record));
+      return { kind: 'missing', number, record, refusal };
+    }
     if (isProblem(kept.certificate) || kept.certificate.fingerprint !== record.fingerprint) {
       return refused(
         new Refusal(
@@ -77,10 +87,10 @@ export function judgeLedger(ca: ObjectRef, read: LedgerSecret | null, all: reado
 
 /** Generation Secrets that the ledger does not name although it names another for their number, or a higher one: leftovers (design 3.1). */
 export function leftovers(ledger: Ledger, secrets: readonly KeptSecret[]): readonly GenerationSecret[] {
+  // By UID alone: the number is a label, which anybody may have changed.
+  const named = new Set(Object.values(ledger.generations).map(({ secretUid }) => secretUid));
   return secrets.filter(
     (kept): kept is GenerationSecret =>
-      kept.kind === 'generation' &&
-      kept.number <= ledger.highest &&
-      ledger.generations[kept.number]?.secretUid !== kept.meta.uid,
+      kept.kind === 'generation' && kept.number <= ledger.highest && !named.has(kept.meta.uid),
   );
 }

@@ -1,5 +1,5 @@
 import type { Ledger } from '../../api/ledger.ts';
-import { LABELS, ledgerSecretName, MANAGED_BY, ROLES } from '../../api/names.ts';
+import { LEDGER_SECRET_TYPE, ledgerSecretName } from '../../api/names.ts';
 import {
   type Client,
   isAlreadyExists,
@@ -11,7 +11,15 @@ import {
 } from '../../runtime/client.ts';
 import { FreshRead } from './freshly.ts';
 import { Refusal } from './refusal.ts';
-import { isProblem, type KeptSecret, type LedgerSecret, ledgerSecret, SECRETS } from './secrets.ts';
+import {
+  isProblem,
+  type KeptSecret,
+  ledgerLabels,
+  type LedgerSecret,
+  ledgerSecret,
+  relabel,
+  SECRETS,
+} from './secrets.ts';
 import type { View } from './view.ts';
 
 /**
@@ -31,10 +39,10 @@ export class Ledgers {
   /** As the watch shows it: good enough to decide whether there is anything to do, not to act on. */
   cached(ca: ObjectRef): LedgerSecret | null {
     const kept = this.#secrets.get(keyOf(refOf(ca)));
-    return kept?.kind === 'ledger' ? kept : null;
+    return kept?.kind === 'ledger' && kept.ca === keyOf(ca) ? kept : null;
   }
 
-  /** As it is on the API server, by a read that begins after this call. Null when there is none. */
+  /** As it is on the API server, by a read that begins after this call, with its labels put back if it lost them. Null when there is none. */
   live(ca: ObjectRef): Promise<LedgerSecret | null> {
     const key = keyOf(ca);
     let read = this.#reads.get(key);
@@ -56,7 +64,9 @@ export class Ledgers {
         cached.meta.resourceVersion === metadata.resourceVersion
       )
         return cached;
-      const kept = this.#secrets.remember(await this.#client.get(SECRETS, ref));
+      const raw = await this.#client.get(SECRETS, ref);
+      if (raw['type'] !== LEDGER_SECRET_TYPE) return null;
+      const kept = this.#secrets.remember(await relabel(this.#client, raw, ledgerLabels(ca)));
       return kept.kind === 'ledger' ? kept : null;
     } catch (error) {
       if (isNotFound(error)) return null;
@@ -69,10 +79,9 @@ export class Ledgers {
       this.#secrets.remember(await this.#client.create(SECRETS, ledgerSecret(ca, ledger), { signal }));
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
-      const { metadata } = await this.#client.getMetadata(SECRETS, refOf(ca), { signal });
-      // Ours, made by a former process: the watch is about to show it.
-      if (metadata.labels?.[LABELS.role] === ROLES.ledger && metadata.labels[LABELS.managedBy] === MANAGED_BY)
-        throw error;
+      const standing = await this.#client.get(SECRETS, refOf(ca), { signal });
+      // Another one of us was faster: the next pass reads it.
+      if (standing['type'] === LEDGER_SECRET_TYPE) throw error;
       throw new Refusal(
         'SecretConflict',
         `Secret ${keyOf(refOf(ca))}, in which the ledger is to be kept, exists and is not a ledger. It is never overwritten: delete or rename it.`,

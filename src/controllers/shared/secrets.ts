@@ -23,7 +23,7 @@ import {
 import { type Certificate, parseCertificate, parseCertificates } from '../../pki/certificate.ts';
 import { decodePrivateKey, keyMatches, type KeySpec, keySpecOf } from '../../pki/keys.ts';
 import type { Profile } from '../../profiles/profile.ts';
-import type { KubeObject, ObjectRef, Resource } from '../../runtime/client.ts';
+import type { Client, KubeObject, ObjectRef, Resource } from '../../runtime/client.ts';
 import { type HasMeta, type Meta, metaOf } from './view.ts';
 
 export const SECRETS: Resource = { group: '', version: 'v1', plural: 'secrets', kind: 'Secret' };
@@ -115,6 +115,7 @@ export function keepSecret(raw: KubeObject): KeptSecret {
         certificate: attempt(() => parseCertificate(text(data, SECRET_KEYS.certificate))),
       };
     case ROLES.ledger:
+      if (type !== LEDGER_SECRET_TYPE) return { kind: 'stray', meta, ca };
       return { kind: 'ledger', meta, ca, ledger: attempt(() => decodeLedger(text(data, LEDGER_KEY))) };
     default:
       return { kind: 'stray', meta, ca };
@@ -232,6 +233,32 @@ function caLabels(ca: ObjectRef, role: string): Record<string, string> {
   };
 }
 
+/** By these a generation is found; the ledger knows it by name, so that it is still known without them. */
+export function generationLabels(ca: ObjectRef, number: number): Record<string, string> {
+  return { ...caLabels(ca, ROLES.generation), [LABELS.generation]: String(number) };
+}
+
+/** By these the ledger is found; it has a fixed name, so that it is still known without them. */
+export function ledgerLabels(ca: ObjectRef): Record<string, string> {
+  return caLabels(ca, ROLES.ledger);
+}
+
+/**
+ * Puts labels back on a Secret that lost them: watches select by them, so without them it reads as missing.
+ * @returns the Secret as it is then; the same when it lacks none
+ */
+export async function relabel(
+  client: Pick<Client, 'patch'>,
+  secret: KubeObject,
+  labels: Readonly<Record<string, string>>,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<KubeObject> {
+  const { labels: present = {}, uid, resourceVersion } = secret.metadata;
+  if (Object.entries(labels).every(([name, value]) => present[name] === value)) return secret;
+  const metadata = { uid, resourceVersion, labels };
+  return client.patch(SECRETS, secret.metadata, { type: 'merge', body: { metadata } }, options);
+}
+
 /** The metadata that says whose Secret it is and under which decision it was written. */
 export function memberMetadata(
   ca: ObjectRef,
@@ -272,7 +299,7 @@ export function generationSecret(ca: ObjectRef, number: number, certificate: Cer
     metadata: {
       name: generationSecretName(ca.name, number, certificate.fingerprint),
       namespace: ca.namespace,
-      labels: { ...caLabels(ca, ROLES.generation), [LABELS.generation]: String(number) },
+      labels: generationLabels(ca, number),
       annotations: { [ANNOTATIONS.fingerprint]: certificate.fingerprint },
       finalizers: [FINALIZER],
     },
@@ -287,7 +314,7 @@ export function ledgerSecret(ca: ObjectRef, ledger: Ledger, resourceVersion?: st
     metadata: {
       name: ledgerSecretName(ca.name),
       namespace: ca.namespace,
-      labels: caLabels(ca, ROLES.ledger),
+      labels: ledgerLabels(ca),
       finalizers: [FINALIZER],
       ...(resourceVersion === undefined ? {} : { resourceVersion }),
     },
