@@ -153,7 +153,8 @@ const spec = withRules(
       .enum(DELETION_POLICIES)
       .optional()
       .describe(
-        'What becomes of the Secret when this object is deleted: Retain or Delete. Default: Retain. Example: Delete',
+        'What becomes of the Secret when this object is deleted: Retain or Delete. It stays all the same if no operator runs then. ' +
+          'Default: Retain. Example: Delete',
       ),
   }),
   shorterThan('renewBefore', 'duration'),

@@ -3,7 +3,7 @@ import { FINALIZER, ledgerSecretName } from '../../src/api/names.ts';
 import { isNotFound } from '../../src/runtime/client.ts';
 import { testBed } from './bed.ts';
 import { expectGoodMember } from './openssl.ts';
-import { ca, certificate, CONFIG_MAPS, type Scene, textOf } from './scene.ts';
+import { ca, certificate, CONFIG_MAPS, type Scene, SECRETS, textOf } from './scene.ts';
 
 const bed = testBed(12);
 
@@ -101,6 +101,33 @@ describe.concurrent('a Secret', () => {
     await here.secretUntil('b', 'the label', ({ metadata }) => metadata.labels?.['seen'] === 'yes');
     await here.delete('ClusterCertificate', 'b');
     await secretGone(here, 'b');
+  });
+
+  test('goes only if it is the one that was made for this very certificate', async () => {
+    const here = await bed.scene();
+    const deleting = (name: string) => certificate(name, 'mesh', { deletionPolicy: 'Delete' });
+    await here.apply(ca('mesh'), deleting('a'), deleting('b'));
+    await here.ready({ ClusterCertificate: ['a', 'b'] });
+    // A backup under another name, as kubectl get -o yaml and an editor make it.
+    const { metadata, data = {}, type = '' } = here.secret('a');
+    const { labels, annotations } = metadata;
+    const restore = (name: string) =>
+      bed.client.create(SECRETS, { metadata: { name, namespace: here.namespace, labels, annotations }, type, data });
+    await restore('a-copy');
+    await here.delete('ClusterCertificate', 'a');
+    await secretGone(here, 'a');
+    // Restored when its certificate is not there (yet), it waits for it.
+    await restore('a');
+    // Whatever was to be done about either has been done when what came after it has.
+    await here.delete('ClusterCertificate', 'b');
+    await secretGone(here, 'b');
+    await here.apply(certificate('c', 'mesh'));
+    await here.ready({ ClusterCertificate: ['c'] });
+    expect(here.secrets.get('a-copy')).toBeDefined();
+    const kept = here.secret('a');
+    await here.apply(deleting('a'));
+    await here.ready({ ClusterCertificate: ['a'] });
+    expect(here.secret('a').metadata.uid).toBe(kept.metadata.uid);
   });
 });
 

@@ -14,7 +14,7 @@ import { writeStatus } from '../shared/status.ts';
 import type { Verdicts } from '../shared/verdicts.ts';
 import { type Kept, objectOf, type World } from '../shared/world.ts';
 import type { CertificateFacts } from './facts.ts';
-import { observe } from './observe.ts';
+import { leftoverOf, observe } from './observe.ts';
 import { deleteLeftover, perform } from './perform.ts';
 import { type Plan, planCertificate, type Work } from './plan.ts';
 import { statusOf } from './status.ts';
@@ -162,20 +162,26 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     }
   }
 
-  /** The certificate is gone. Absence counts only where somebody looked, and is asked for once more before anything is deleted. */
+  /**
+   * The certificate is not there. Nothing is deleted because something is missing, say a Secret that was restored before its certificate:
+   * only the Secret of one that was seen to go, and that is gone when it is asked for once more.
+   */
   async function forget(key: string, signal: AbortSignal): Promise<Wake> {
-    const ref = refOf(key);
-    if (!world.certificates.watches(ref.namespace ?? '')) return { kind: 'onChange' };
-    for (const kept of world.memberSecretsOf(key)) {
-      try {
-        await client.getMetadata(CLUSTER_CERTIFICATE, ref, { signal });
-        return { kind: 'onChange' };
-      } catch (error) {
-        if (!isNotFound(error)) throw error;
-      }
-      await deleteLeftover({ client }, kept, signal);
-    }
+    const certificate = world.deleted.get(key);
+    const left = certificate === undefined ? null : leftoverOf(world.secrets, certificate);
+    if (left !== null && (await isGone(key, signal))) await deleteLeftover({ client }, left, signal);
+    world.deleted.delete(key);
     return { kind: 'onChange' };
+  }
+
+  async function isGone(key: string, signal: AbortSignal): Promise<boolean> {
+    try {
+      await client.getMetadata(CLUSTER_CERTIFICATE, refOf(key), { signal });
+      return false;
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      return true;
+    }
   }
 }
 

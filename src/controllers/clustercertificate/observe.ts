@@ -1,4 +1,4 @@
-import { memberKey } from '../../api/names.ts';
+import { ANNOTATIONS, memberKey } from '../../api/names.ts';
 import type { ClusterCertificate, ReplicationCA } from '../../api/objects.ts';
 import { keyOf, refOf } from '../../runtime/client.ts';
 import { caKeyOf, leafWish, secretNameOf } from '../shared/effective.ts';
@@ -58,6 +58,17 @@ export function allows(ca: ReplicationCA, namespace: string): boolean {
 /** Ours, a member's, and this very certificate's: else it is not touched. */
 function ownSecret(kept: KeptSecret | undefined, { metadata }: ClusterCertificate): MemberSecret | null {
   return kept?.kind === 'member' && kept.certificate === memberKey(metadata.namespace, metadata.name) ? kept : null;
+}
+
+/** The Secret that a deleted certificate leaves behind and that is to go with it: of its name, made for this very object. Null: none. */
+export function leftoverOf(
+  secrets: Pick<World['secrets'], 'get'>,
+  certificate: ClusterCertificate,
+): MemberSecret | null {
+  const { namespace, uid } = certificate.metadata;
+  const kept = ownSecret(secrets.get(`${namespace}/${secretNameOf(certificate)}`), certificate);
+  const { [ANNOTATIONS.certificateUid]: owner, [ANNOTATIONS.deletionPolicy]: policy } = kept?.annotations ?? {};
+  return owner === uid && policy === 'Delete' ? kept : null;
 }
 
 function secretRefusal(

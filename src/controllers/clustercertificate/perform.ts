@@ -1,5 +1,5 @@
 import { randomBytes, createPublicKey } from 'node:crypto';
-import { ANNOTATIONS, LABELS, MANAGED_BY } from '../../api/names.ts';
+import { LABELS, MANAGED_BY } from '../../api/names.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { encodeBundle } from '../../pki/bundle.ts';
 import { PkiError } from '../../pki/errors.ts';
@@ -200,17 +200,12 @@ async function standingInTheWay(
   );
 }
 
-/** Deletes the Secret of a certificate that is gone, when that is what its user wanted. */
+/** Deletes the Secret of a certificate that is gone, if it is still what it was when that was decided. */
 export async function deleteLeftover(
   { client }: Pick<Tools, 'client'>,
-  secret: MemberSecret,
+  { meta }: MemberSecret,
   signal: AbortSignal,
-): Promise<boolean> {
-  if (secret.annotations[ANNOTATIONS.deletionPolicy] !== 'Delete') return false;
-  await client.delete(SECRETS, secret.meta, {
-    uid: secret.meta.uid,
-    resourceVersion: secret.meta.resourceVersion,
-    signal,
-  });
-  return true;
+): Promise<void> {
+  const { uid, resourceVersion } = meta;
+  await client.delete(SECRETS, meta, { uid, resourceVersion, signal });
 }

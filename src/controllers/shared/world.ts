@@ -25,7 +25,6 @@ import {
   type KeptSecret,
   type KeptTrust,
   type LedgerSecret,
-  type MemberSecret,
   OURS,
   SECRETS,
 } from './secrets.ts';
@@ -70,11 +69,12 @@ export class World {
   readonly secrets: View<KeptSecret>;
   readonly trusts: View<KeptTrust>;
   readonly pace = new Pace();
+  /** ClusterCertificates that were seen to go, as they were, until what is left of them has been dealt with. */
+  readonly deleted = new Map<string, ClusterCertificate>();
   readonly #mark: Mark;
   readonly #certificatesByCa = new Index();
   readonly #certificatesBySecret = new Index();
   readonly #secretsByCa = new Index();
-  readonly #secretsByCertificate = new Index();
   readonly #peersByMember = new Index();
 
   constructor({ client, namespaces, mark, log }: WorldOptions) {
@@ -163,14 +163,6 @@ export class World {
     }
   }
 
-  /** Secrets that were made for a ClusterCertificate of this key. */
-  *memberSecretsOf(certificate: string): Iterable<MemberSecret> {
-    for (const key of this.#secretsByCertificate.get(certificate)) {
-      const kept = this.secrets.get(key);
-      if (kept?.kind === 'member') yield kept;
-    }
-  }
-
   /** The peers beside a CA that name this member. */
   *peersNaming(member: string, namespace: string): Iterable<ReplicationPeer> {
     for (const key of this.#peersByMember.get(member)) {
@@ -192,6 +184,8 @@ export class World {
     this.#mark('ClusterCertificate', key, { low: initial });
     if (onlyStatusChanged(before, after)) return;
     const [old, now] = [objectOf(before), objectOf(after)];
+    if (after !== undefined) this.deleted.delete(key);
+    else if (old !== null) this.deleted.set(key, old);
     this.#certificatesByCa.move(key, old === null ? [] : [caKeyOf(old)], now === null ? [] : [caKeyOf(now)]);
     this.#certificatesBySecret.move(key, wantedSecrets(old), wantedSecrets(now));
     for (const ca of new Set([old, now].filter((each) => each !== null).map(caKeyOf))) {
@@ -224,7 +218,6 @@ export class World {
 
   #onSecret({ key, before, after, initial, own }: Seen<KeptSecret>): void {
     this.#secretsByCa.move(key, before === undefined ? [] : [before.ca], after === undefined ? [] : [after.ca]);
-    this.#secretsByCertificate.move(key, certificatesBehind(before), certificatesBehind(after));
     const kept = after ?? before;
     if (kept === undefined) return;
     switch (kept.kind) {
@@ -289,10 +282,6 @@ export class World {
     const [namespace, name = ''] = ca.split('/');
     return readLedger(this.secrets.get(`${namespace}/${ledgerSecretName(name)}`))?.rotation != null;
   }
-}
-
-function certificatesBehind(kept: KeptSecret | undefined): readonly string[] {
-  return kept?.kind === 'member' ? [kept.certificate] : [];
 }
 
 function readLedger(kept: KeptSecret | undefined) {
