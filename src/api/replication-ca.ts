@@ -76,8 +76,8 @@ const rotation = z.object({
   generation: generationNumber()
     .optional()
     .describe(
-      'The wanted signer. A number above every one used so far rotates to it, once; the present one stays. Any other number is ' +
-        'refused by the condition Stalled. Default: decided by renewBefore. Example: 2',
+      'The wanted signer. A number above every one used so far, by at most 1000, rotates to it, once; the present one stays. Any ' +
+        'other number is refused by the condition Stalled. Default: decided by renewBefore. Example: 2',
     ),
   maxConcurrent: maxConcurrent
     .optional()

@@ -1,5 +1,6 @@
 import type { Ledger } from '../api/ledger.ts';
 import type { Blocker, GenerationFact, Wish } from './facts.ts';
+import { tooFar } from './numbers.ts';
 
 /** What the user's wish means at this moment. */
 export type Wanted =
@@ -19,6 +20,8 @@ export function readWish(
 ): Wanted {
   const { generation } = wish;
   const { rotation, signer, highest } = ledger;
+  const far = tooFar(generation, ledger);
+  if (far !== null) return { kind: 'unavailable', blocker: far };
   if (signer === null) return { kind: 'start', generation: generation ?? 1, because: 'the CA is new' };
 
   if (rotation !== null) {
@@ -40,7 +43,7 @@ export function readWish(
         message:
           generation === rotation.from
             ? `spec.rotation.generation asks for generation ${generation} again while the rotation to ${rotation.to} runs; rolling back is not supported. Nothing moves meanwhile. ${usable}`
-            : `spec.rotation.generation is ${generation}, which was used before and is gone. Nothing moves meanwhile. ${usable}`,
+            : `spec.rotation.generation is ${generation}, which is not above the highest number ever used, ${highest}. Nothing moves meanwhile. ${usable}`,
       },
     };
   }
@@ -66,7 +69,7 @@ export function readWish(
     kind: 'unavailable',
     blocker: {
       reason: 'GenerationUnavailable',
-      message: `spec.rotation.generation is ${generation}, which was used before: a number is never used twice. Set it to ${signer} to stay, or to ${highest + 1} or more to rotate.`,
+      message: `spec.rotation.generation is ${generation}, which is not above the highest number ever used, ${highest}: none is used twice. Set it to ${signer} to stay, or to ${highest + 1} or more to rotate.`,
     },
   };
 }

@@ -326,7 +326,8 @@ test.concurrent(
     expect(here.cas.get('mesh')?.status?.rotation?.next).toMatch(back);
 
     await mesh.want({ generation: 2 });
-    const gone = /spec\.rotation\.generation is 2, which was used before and is gone\. .* Set it to 3 to go on\./;
+    const gone =
+      /spec\.rotation\.generation is 2, which is not above the highest number ever used, 3\. .* Set it to 3 to go on/;
     await here.condition('ReplicationCA', 'mesh', 'Stalled', { status: 'True', message: gone });
 
     await mesh.want({ generation: 3, maxConcurrent: 2 });
@@ -337,9 +338,22 @@ test.concurrent(
       await here.condition('ReplicationCA', 'mesh', 'Stalled', {
         status: 'True',
         reason: 'GenerationUnavailable',
-        message: /used before: a number is never used twice\. Set it to 3 to stay, or to 4 or more to rotate\./,
+        message:
+          /is [12], which is not above the highest number ever used, 3: none is used twice\. Set it to 3 to stay, or to 4 or more to rotate\./,
       });
     }
+    await mesh.want({ generation: 999_999 });
+    await here.condition('ReplicationCA', 'mesh', 'Stalled', {
+      status: 'True',
+      reason: 'GenerationUnavailable',
+      message:
+        /more than 1000 above the highest number ever used, 3; .* Set it to 3 to stay, or to 4 \(at most 1003\) to/,
+    });
+    await here.condition('ReplicationCA', 'mesh', 'Ready', { status: 'True' });
+    await here.apply(ca('new', { rotation: { generation: 999_999 } }));
+    await here.stalled('ReplicationCA', 'new', 'GenerationUnavailable', /Set it to 1 \(at most 1000\)\.$/);
+    await here.apply(ca('new', { rotation: { generation: 1000 } }));
+    await here.stable('new', 1000);
     await mesh.want({ generation: 3 });
     await here.condition('ReplicationCA', 'mesh', 'Stalled', { status: 'False' });
     expect(here.ledger('mesh')).toMatchObject({ highest: 3, rotation: null });

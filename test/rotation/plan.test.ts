@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { emptyLedger } from '../../src/api/ledger.ts';
 import type { MemberKey } from '../../src/api/names.ts';
 import { type Decision, plan } from '../../src/rotation/plan.ts';
 import { NOW, SimulatedMesh } from './world.ts';
@@ -56,7 +57,32 @@ describe('the wanted generation', () => {
     const { step, stalled } = decide();
     expect(step.kind).toBe('rest');
     expect(stalled).toMatchObject({ reason: 'GenerationUnavailable' });
-    expect(stalled?.message).toMatch(/Set it to 7 to stay, or to 8 or more/);
+    expect(stalled?.message).toMatch(
+      /is 3, which is not above the highest number ever used, 7: none is used twice\. Set it to 7 to stay, or to 8 or more/,
+    );
+  });
+
+  test('a slip of the finger does not use up the numbers', () => {
+    wish({ generation: 1002 });
+    expect(decide()).toMatchObject({ step: { kind: 'rest' }, stalled: { reason: 'GenerationUnavailable' } });
+    expect(decide().stalled?.message).toBe(
+      'spec.rotation.generation is 1002, more than 1000 above the highest number ever used, 1; numbers between would be lost for ever. Set it to 1 to stay, or to 2 (at most 1001) to rotate.',
+    );
+    wish({ generation: 1001 });
+    pass();
+    expect(mesh.ledger).toMatchObject({ highest: 1001, rotation: { to: 1001 } });
+    wish({ generation: 999_999 });
+    expect(decide().step.kind).toBe('rest');
+    expect(decide().stalled?.message).toMatch(/Nothing moves meanwhile\. Set it to 1001 to go on\.$/);
+  });
+
+  test('a new CA begins with a number within reach', () => {
+    const facts = mesh.facts();
+    const wanted = (generation: number) =>
+      plan({ ...facts, ledger: emptyLedger('2026-10-01T00:00:00Z'), wish: { ...facts.wish, generation } }, mesh.now);
+    expect(wanted(1000).step).toMatchObject({ kind: 'mint', generation: 1000 });
+    expect(wanted(1001).step.kind).toBe('rest');
+    expect(wanted(1001).stalled?.message).toMatch(/Set it to 1 \(at most 1000\)\.$/);
   });
 
   test('pinned past the deadline: said, not done', () => {

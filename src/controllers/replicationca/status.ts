@@ -143,7 +143,7 @@ function ready(
   alarm: string | null,
   now: number,
 ): ConditionUpdate {
-  if (refusal !== null && refusal.reason !== 'GenerationUnavailable')
+  if (refusal !== null && (refusal.reason !== 'GenerationUnavailable' || signer === undefined))
     return condition('Ready', 'False', refusal.reason, refusal.message);
   if (signer === undefined) return condition('Ready', 'False', 'Pending', 'The first generation is about to be made.');
   if (now >= signer.notAfter) {
