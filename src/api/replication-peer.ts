@@ -113,6 +113,12 @@ const evidence = z.object({
     .describe(
       "Revision of the member's Secret that was read before the probe began. Default: none written yet. Example: 3f2a9c1b",
     ),
+  endpoints: text(8)
+    .optional()
+    .describe(
+      'Digest of the endpoints at which it was seen: what was seen at others than spec.members[].endpoints does not count. ' +
+        'Default: not known. Example: 3f2a9c1b',
+    ),
   observedAt: instant().describe('When the probe began, RFC 3339. Example: 2026-10-05T00:00:00Z'),
   presents: z
     .object({

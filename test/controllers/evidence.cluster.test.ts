@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { REPLICATION_PEER } from '../../src/api/names.ts';
 import { testBed } from './bed.ts';
+import { conditionOf } from './follow.ts';
 import { Member } from './member.ts';
 import { disorders, held, lapses, Mesh, rounds } from './rotating.ts';
 import { ca, certificate, peer, type Scene } from './scene.ts';
@@ -112,6 +113,27 @@ test.concurrent.each(Object.entries(faults))('%s', { timeout: TIMEOUT }, async (
   expect(here.peers.get('mesh')?.status?.blockedBy).toBe(fault.seen === null ? undefined : `b/${fault.seen.reason}`);
 
   await fault.mend(mesh);
+  await here.stable('mesh', 2, TIMEOUT);
+  expect(disorders(here, 'mesh', 2)).toEqual([]);
+  expect(lapses(here)).toEqual([]);
+});
+
+test.concurrent('what was seen at other endpoints does not count any more', { timeout: TIMEOUT }, async () => {
+  const here = await bed.scene();
+  await using mesh = await Mesh.start(here, ['a', 'b']);
+  const elsewhere = await mesh.visit('b2', { secretName: 'b' });
+  elsewhere.behave('hanging');
+  await mesh.want({ generation: 2, maxConcurrent: 2, soak: '3s' });
+  await here.condition('ReplicationCA', 'mesh', 'Rotating', { reason: 'Soaking' }, TIMEOUT);
+  // Before the first look at it has an answer, the soak is over, and what was seen of b before is still fresh.
+  await here.apply(withEndpoints(mesh, [{ host: '127.0.0.1', port: elsewhere.port }]));
+  await here.certificates.until(
+    'b is not known to be delivered',
+    () => conditionOf(here.certificates.get('b'), 'Delivered')?.status !== 'True',
+  );
+  await held(mesh, 'b', 'Unreachable', /^b at 127\.0\.0\.1:\d+ is unreachable: /);
+  expect(here.ledger('mesh').rotation?.stage).toBe('Append');
+  elsewhere.behave('serving');
   await here.stable('mesh', 2, TIMEOUT);
   expect(disorders(here, 'mesh', 2)).toEqual([]);
   expect(lapses(here)).toEqual([]);

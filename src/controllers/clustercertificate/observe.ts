@@ -1,6 +1,7 @@
 import { ANNOTATIONS, memberKey } from '../../api/names.ts';
 import type { ClusterCertificate, ReplicationCA } from '../../api/objects.ts';
 import { keyOf, refOf } from '../../runtime/client.ts';
+import { seenOf } from '../replicationpeer/observe.ts';
 import { caKeyOf, leafWish, secretNameOf } from '../shared/effective.ts';
 import { generationsOf } from '../shared/facts.ts';
 import { Refusal } from '../shared/refusal.ts';
@@ -145,14 +146,15 @@ function sightingsOf(world: World, { metadata }: ClusterCertificate, ca: string)
   const member = memberKey(metadata.namespace, metadata.name);
   const { namespace = '' } = refOf(ca);
   return [...world.peersNaming(member, namespace)].flatMap((peer) => {
-    const names = peer.spec.members.filter((each) => memberKeyOf(peer, each) === member).map(({ name }) => name);
-    const seen = peer.status?.members?.find(({ name, certificate }) => names.includes(name) && certificate === member);
+    const members = peer.spec.members.filter((each) => memberKeyOf(peer, each) === member);
+    const seen = members.map((each) => seenOf(peer, each)).find((each) => each !== null);
     return {
       peer: keyOf(peer.metadata),
       revision: seen?.revision ?? null,
       presented: seen?.presents?.fingerprint ?? null,
       reason: seen?.reason ?? 'NeverObserved',
-      message: seen?.message ?? `ReplicationPeer ${peer.metadata.name} has not probed ${names[0] ?? member} yet.`,
+      message:
+        seen?.message ?? `ReplicationPeer ${peer.metadata.name} has not probed ${members[0]?.name ?? member} yet.`,
     };
   });
 }

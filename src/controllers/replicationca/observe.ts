@@ -16,6 +16,7 @@ import type {
   Witness,
 } from '../../rotation/facts.ts';
 import { allows } from '../clustercertificate/observe.ts';
+import { type Seen, seenOf } from '../replicationpeer/observe.ts';
 import { authorityWish, BACKDATE, caKeyOf, durationOf, secretNameOf } from '../shared/effective.ts';
 import { secretFact } from '../shared/facts.ts';
 import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
@@ -140,7 +141,7 @@ function witnessesOf(world: World, ca: ReplicationCA): ReadonlyMap<MemberKey, re
         member: key,
         roles: rolesOf(peer, member.name),
         freshFor,
-        evidence: evidenceOf(peer, member.name, key),
+        evidence: evidenceOf(seenOf(peer, member)),
       };
       const known = witnesses.get(key);
       if (known === undefined) witnesses.set(key, [witness]);
@@ -163,9 +164,8 @@ function rolesOf(peer: ReplicationPeer, name: string): Roles {
   return { listens: true, dials: edges };
 }
 
-function evidenceOf(peer: ReplicationPeer, name: string, certificate: MemberKey): Evidence | null {
-  const seen = peer.status?.members?.find((each) => each.name === name && each.certificate === certificate);
-  if (seen === undefined) return null;
+function evidenceOf(seen: Seen | null): Evidence | null {
+  if (seen === null) return null;
   const known = seen.reason === 'Verified';
   return {
     epoch: seen.epoch,

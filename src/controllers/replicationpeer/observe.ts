@@ -7,7 +7,7 @@ import { type ObjectRef, refOf } from '../../runtime/client.ts';
 import { caKeyOf, durationOf, secretNameOf } from '../shared/effective.ts';
 import { generationsOf } from '../shared/facts.ts';
 import { Refusal } from '../shared/refusal.ts';
-import { isProblem, type LedgerSecret } from '../shared/secrets.ts';
+import { isProblem, type LedgerSecret, sha256 } from '../shared/secrets.ts';
 import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
 
 type Spec = ReplicationPeer['spec'];
@@ -79,6 +79,21 @@ export function resolveCa(world: World, peer: ReplicationPeer): ResolvedCa | Ref
   return { ca, missing };
 }
 
+/** Tells lists of endpoints apart. */
+export function digestOf(endpoints: Spec['members'][number]['endpoints']): string {
+  return sha256(JSON.stringify(endpoints.map(({ host, port, instances = 'One' }) => [host, port, instances]))).slice(
+    0,
+    8,
+  );
+}
+
+/** What a peer saw of one of its members, if that is about the certificate and the endpoints that it names now. */
+export function seenOf(peer: ReplicationPeer, member: Spec['members'][number]): Seen | null {
+  const [certificate, endpoints] = [memberKeyOf(peer, member), digestOf(member.endpoints)];
+  const found = peer.status?.members?.find(({ name }) => name === member.name);
+  return found?.certificate === certificate && found.endpoints === endpoints ? found : null;
+}
+
 /** Gathers the facts of a peer whose CA is known; null while that CA has no ledger or no signer. */
 export function observe(
   world: World,
@@ -120,6 +135,6 @@ function memberFacts(world: World, peer: ReplicationPeer, member: Spec['members'
     certificate: key,
     endpoints: member.endpoints,
     secret: content === null ? null : { revision: content.revision, leaf: content.leaf },
-    seen: peer.status?.members?.find((seen) => seen.name === member.name && seen.certificate === key) ?? null,
+    seen: seenOf(peer, member),
   };
 }
