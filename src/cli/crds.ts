@@ -1,6 +1,7 @@
 /** Writes the CRDs, what kustomize is to know of them, and docs/reference.md; with --check, says what is stale and exits with 1. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { stringify } from 'yaml';
 import { customResourceDefinition, kustomizeSchema } from '../api/crd.ts';
 import { GROUP, KINDS } from '../api/names.ts';
@@ -48,15 +49,22 @@ async function writeFiles(root: string): Promise<void> {
   }
 }
 
-if (import.meta.main) {
-  const root = join(import.meta.dirname, '../..');
-  if (process.argv.includes('--check')) {
-    const stale = await staleFiles(root);
-    if (stale.length > 0) {
-      console.error(`stale, run "node src/cli/crds.ts": ${stale.join(', ')}`);
-      process.exitCode = 1;
-    }
-  } else {
-    await writeFiles(root);
+if (import.meta.main) process.exitCode = await main(join(import.meta.dirname, '../..'));
+
+async function main(root: string): Promise<number> {
+  let check: boolean;
+  try {
+    ({ check } = parseArgs({ options: { check: { type: 'boolean', default: false } } }).values);
+  } catch (error) {
+    const what = error instanceof Error ? error.message : String(error);
+    console.error(`crds: ${what}\nusage: node src/cli/crds.ts [--check]`);
+    return 2;
   }
+  if (!check) {
+    await writeFiles(root);
+    return 0;
+  }
+  const stale = await staleFiles(root);
+  if (stale.length > 0) console.error(`stale, run "node src/cli/crds.ts": ${stale.join(', ')}`);
+  return stale.length > 0 ? 1 : 0;
 }

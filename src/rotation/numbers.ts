@@ -2,7 +2,7 @@ import type { Ledger } from '../api/ledger.ts';
 import type { Blocker } from './facts.ts';
 
 /** A number is never used twice, so none below it comes back: a slip like 999999 must not use them all up. */
-export const MAX_STEP = 1_000;
+const MAX_STEP = 1_000;
 
 /** Why a wanted number is too far above the highest ever used; null: it is not. */
 export function tooFar(generation: number | null, { highest, signer, rotation }: Ledger): Blocker | null {

@@ -20,27 +20,30 @@ The API server, etcd (with fsync), the operator and the load share this machine;
 The operator runs as a process of its own under exactly the permissions of deploy/*.yaml. Everything ends with this program.
 `;
 
-const { values } = parseArgs({
-  allowNegative: true,
-  options: {
-    count: { type: 'string', default: '1000' },
-    json: { type: 'string' },
-    bundle: { type: 'boolean', default: true },
-    profile: { type: 'string' },
-    help: { type: 'boolean', short: 'h', default: false },
-  },
-});
+const OPTIONS = {
+  count: { type: 'string', default: '1000' },
+  json: { type: 'string' },
+  bundle: { type: 'boolean', default: true },
+  profile: { type: 'string' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
 
-if (values.help) process.stdout.write(HELP);
-else await main();
-
-async function main(): Promise<void> {
+try {
+  const { values } = parseArgs({ allowNegative: true, options: OPTIONS });
   const counts = values.count.split(',').map(Number);
-  if (counts.some((count) => !Number.isInteger(count) || count < 1)) {
-    process.stderr.write(`--count ${values.count}: must be whole numbers of at least 1, separated by commas\n`);
-    process.exitCode = 2;
-    return;
-  }
+  if (counts.some((count) => !Number.isInteger(count) || count < 1))
+    throw new Error(`--count ${values.count}: must be whole numbers of at least 1, separated by commas`);
+  if (values.help) process.stdout.write(HELP);
+  else await main(values, counts);
+} catch (error) {
+  process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n${HELP}`);
+  process.exitCode = 2;
+}
+
+async function main(
+  values: ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values'],
+  counts: readonly number[],
+): Promise<void> {
   const stop = new AbortController();
   // Ctrl-C in a terminal reaches the operator as well; what is left of the run is torn down by its own `finally`.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {

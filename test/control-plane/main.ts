@@ -18,23 +18,29 @@ The binaries come from KUBEBUILDER_ASSETS if it has all four, else from the cach
 they are built with Go 1.26 or newer and cached.
 `;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { help: { type: 'boolean', short: 'h' }, fsync: { type: 'boolean', default: false } },
-});
 const log = (line: string): void => void process.stderr.write(`control plane: ${line}\n`);
 
 try {
-  process.exitCode = values.help === true ? help() : await dispatch(positionals[0]);
+  const options = { help: { type: 'boolean', short: 'h' }, fsync: { type: 'boolean', default: false } } as const;
+  const { values, positionals } = parseArgs({ allowPositionals: true, options });
+  process.exitCode = values.help === true ? help() : await attempt(positionals[0], values.fsync);
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  process.exitCode = misused(messageOf(error));
 }
 
-async function dispatch(command: string | undefined): Promise<number> {
+async function attempt(command: string | undefined, fsync: boolean): Promise<number> {
+  try {
+    return await dispatch(command, fsync);
+  } catch (error) {
+    process.stderr.write(`${messageOf(error)}\n`);
+    return 1;
+  }
+}
+
+async function dispatch(command: string | undefined, fsync: boolean): Promise<number> {
   switch (command) {
     case 'up':
-      return up(values.fsync);
+      return up(fsync);
     case 'build': {
       const binaries = await ensureBinaries({ env: process.env, log });
       for (const name of BINARY_NAMES) process.stdout.write(`${binaries[name]}\n`);
@@ -43,9 +49,13 @@ async function dispatch(command: string | undefined): Promise<number> {
     case 'which':
       return which();
     default:
-      process.stderr.write(HELP);
-      return 2;
+      return misused(command === undefined ? 'a command is required' : `there is no command ${command}`);
   }
+}
+
+function misused(what: string): number {
+  process.stderr.write(`control plane: ${what}\n${HELP}`);
+  return 2;
 }
 
 async function up(fsync: boolean): Promise<number> {
@@ -74,4 +84,8 @@ async function which(): Promise<number> {
 function help(): number {
   process.stdout.write(HELP);
   return 0;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
