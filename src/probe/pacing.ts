@@ -82,19 +82,31 @@ interface Visit<T> {
   readonly startedAt: number;
   readonly question: string;
   readonly random: number;
-  /** Settles after `state` is known. */
   readonly result: Promise<T>;
-  state:
-    | 'running'
-    | { readonly answered: boolean /** Probes in a row that did not reach it. */; readonly failures: number };
+  /** Whether it came to an answer; null while it runs. */
+  answered: boolean | null;
 }
 
-/** Paces the probes of all endpoints of one process, and shares them between peers that ask the same. */
+interface Endpoint<T> {
+  /** Its last probe, whoever asked. */
+  last: Visit<T> | null;
+  /** Probes in a row that did not reach it. */
+  failures: number;
+  /** The last probe of each who asks. */
+  readonly visits: Map<string, Visit<T>>;
+  /** Who was sent away although due, and the instant for which. */
+  readonly waiting: Map<string, number>;
+}
+
+/**
+ * Paces the probes of all endpoints of one process. Several may ask at one endpoint, each at its own pace; how often the endpoint is
+ * probed in all stays bounded, and who waits longest is next. Whoever asks the same as before shares the answer.
+ */
 export class Pacer<T> {
   readonly #now: () => number;
   readonly #random: () => number;
   readonly #reached: (value: T) => boolean;
-  readonly #visits = new Map<string, Visit<T>>();
+  readonly #endpoints = new Map<string, Endpoint<T>>();
 
   /** @param reached whether a probe found its endpoint alive */
   constructor(options: { now: () => number; random: () => number; reached: (value: T) => boolean }) {
@@ -107,54 +119,82 @@ export class Pacer<T> {
    * Probes an endpoint if it may be probed now, or joins a probe that asks the same and is under way or recent enough.
    * A probe that throws counts as one that did not reach; its error goes to all who joined.
    * @param endpoint `host:port`
+   * @param asker for whom: its questions replace each other, those of others do not
    * @param question whatever makes an older answer useless: ledger epoch, revision, generations asked for
    */
-  async probe(endpoint: string, question: string, pace: Pace, run: () => Promise<T>): Promise<Paced<T>> {
+  async probe(endpoint: string, asker: string, question: string, pace: Pace, run: () => Promise<T>): Promise<Paced<T>> {
+    const state: Endpoint<T> = this.#endpoints.get(endpoint) ?? untouched();
+    this.#endpoints.set(endpoint, state);
     for (;;) {
-      const last = this.#visits.get(endpoint);
-      if (last === undefined) return this.#visit(endpoint, question, 0, run);
-      const same = last.question === question;
-      if (last.state === 'running') {
-        if (same) return { kind: 'observed', startedAt: last.startedAt, value: await last.result };
-        await last.result.catch(() => {});
+      const own = state.visits.get(asker);
+      const same = own?.question === question;
+      if (state.last?.answered === null) {
+        if (same && own === state.last) return observed(own);
+        await state.last.result.catch(() => {});
         continue;
       }
-      const at = this.dueAt(endpoint, pace);
-      if (this.#now() >= at) return this.#visit(endpoint, question, last.state.failures, run);
-      if (!same || !last.state.answered) return { kind: 'later', at };
-      return { kind: 'observed', startedAt: last.startedAt, value: await last.result };
+      const at = this.dueAt(endpoint, asker, pace);
+      if (this.#now() >= at) return this.#visit(state, asker, question, run);
+      if (own === undefined || this.#now() >= dueAfter(own, pace, 0)) state.waiting.set(asker, at);
+      if (!same || own.answered !== true) return { kind: 'later', at };
+      return observed(own);
     }
   }
 
-  /** The instant from which an endpoint may be probed again; one never probed: now. */
-  dueAt(endpoint: string, pace: Pace): number {
-    const last = this.#visits.get(endpoint);
-    if (last === undefined) return this.#now();
-    const failures = last.state === 'running' ? 0 : last.state.failures;
-    return last.startedAt + pauseBetween(pace, failures, last.random);
+  /** The instant from which an endpoint may be probed again for this asker; one never probed: now. */
+  dueAt(endpoint: string, asker: string, pace: Pace): number {
+    const { last, failures, visits, waiting } = this.#endpoints.get(endpoint) ?? untouched<T>();
+    if (last === null) return this.#now();
+    const own = visits.get(asker);
+    // A dead endpoint is dead for all who ask.
+    const bound = failures > 0 ? dueAfter(last, pace, failures) : dueAfter(last, { ...pace, intervalMs: 0 }, 0);
+    const due = Math.max(own === undefined ? 0 : dueAfter(own, pace, 0), bound);
+    const slot = HOUR_MS / pace.maxProbesPerHour;
+    const turns = [...waiting].flatMap(([other, at]) => {
+      const before = (visits.get(other)?.startedAt ?? -1) < (own?.startedAt ?? -1);
+      // Who does not come in time loses its turn.
+      return other !== asker && before && this.#now() < at + slot ? [at + slot] : [];
+    });
+    return Math.max(due, ...turns);
   }
 
   /** Forgets endpoints that no peer names any more. */
   retain(endpoints: ReadonlySet<string>): void {
-    for (const [endpoint, { state }] of this.#visits) {
-      if (state !== 'running' && !endpoints.has(endpoint)) this.#visits.delete(endpoint);
+    for (const [endpoint, { last }] of this.#endpoints) {
+      if (last?.answered !== null && !endpoints.has(endpoint)) this.#endpoints.delete(endpoint);
     }
   }
 
-  async #visit(endpoint: string, question: string, failures: number, run: () => Promise<T>): Promise<Paced<T>> {
+  async #visit(state: Endpoint<T>, asker: string, question: string, run: () => Promise<T>): Promise<Paced<T>> {
     const startedAt = this.#now();
     const result = run().then(
       (value) => {
-        visit.state = { answered: true, failures: this.#reached(value) ? 0 : failures + 1 };
+        visit.answered = true;
+        state.failures = this.#reached(value) ? 0 : state.failures + 1;
         return value;
       },
       (error: unknown) => {
-        visit.state = { answered: false, failures: failures + 1 };
+        visit.answered = false;
+        state.failures += 1;
         throw error;
       },
     );
-    const visit: Visit<T> = { startedAt, question, random: this.#random(), result, state: 'running' };
-    this.#visits.set(endpoint, visit);
-    return { kind: 'observed', startedAt, value: await result };
+    const visit: Visit<T> = { startedAt, question, random: this.#random(), result, answered: null };
+    state.last = visit;
+    state.visits.set(asker, visit);
+    state.waiting.delete(asker);
+    return observed(visit);
   }
+}
+
+function untouched<T>(): Endpoint<T> {
+  return { last: null, failures: 0, visits: new Map(), waiting: new Map() };
+}
+
+async function observed<T>({ startedAt, result }: Visit<T>): Promise<Paced<T>> {
+  return { kind: 'observed', startedAt, value: await result };
+}
+
+function dueAfter({ startedAt, random }: Visit<unknown>, pace: Pace, failures: number): number {
+  return startedAt + pauseBetween(pace, failures, random);
 }

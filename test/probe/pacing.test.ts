@@ -85,8 +85,8 @@ describe('the pacer', () => {
     pacer = new Pacer({ now: () => now, random: () => 0, reached: (value) => value !== 'dark' });
   });
 
-  const ask = (value: string, question = 'q', endpoint = 'a:1'): Promise<Paced<string>> =>
-    pacer.probe(endpoint, question, pace, async () => {
+  const ask = (value: string, question = 'q', endpoint = 'a:1', asker = 'm'): Promise<Paced<string>> =>
+    pacer.probe(endpoint, asker, question, pace, async () => {
       runs += 1;
       return value;
     });
@@ -95,7 +95,7 @@ describe('the pacer', () => {
     expect(await ask('one')).toEqual({ kind: 'observed', startedAt: 0, value: 'one' });
     now = 400;
     expect(await ask('two', 'another')).toEqual({ kind: 'later', at: 1000 });
-    expect(pacer.dueAt('a:1', pace)).toBe(1000);
+    expect(pacer.dueAt('a:1', 'm', pace)).toBe(1000);
     now = 1000;
     expect(await ask('three', 'another')).toEqual({ kind: 'observed', startedAt: 1000, value: 'three' });
     expect(runs).toBe(2);
@@ -104,7 +104,7 @@ describe('the pacer', () => {
   test('peers that ask the same share one run, under way or recent', async () => {
     const gate = Promise.withResolvers<string>();
     const slow = (): Promise<Paced<string>> =>
-      pacer.probe('a:1', 'q', pace, () => {
+      pacer.probe('a:1', 'm', 'q', pace, () => {
         runs += 1;
         return gate.promise;
       });
@@ -118,7 +118,7 @@ describe('the pacer', () => {
 
   test('another question waits for the run under way, then for its turn', async () => {
     const gate = Promise.withResolvers<string>();
-    const first = pacer.probe('a:1', 'q', pace, () => gate.promise);
+    const first = pacer.probe('a:1', 'm', 'q', pace, () => gate.promise);
     const others = [ask('two', 'r'), ask('three', 's')];
     gate.resolve('one');
     await first;
@@ -128,7 +128,7 @@ describe('the pacer', () => {
 
   test('several that wait beyond the pause do not run at one time', async () => {
     const gate = Promise.withResolvers<string>();
-    const first = pacer.probe('a:1', 'q', pace, () => gate.promise);
+    const first = pacer.probe('a:1', 'm', 'q', pace, () => gate.promise);
     const others = [ask('two', 'r'), ask('three', 's')];
     now = 5000;
     gate.resolve('one');
@@ -140,7 +140,7 @@ describe('the pacer', () => {
   test('a dead endpoint is left alone for longer and longer, a live one is not', async () => {
     const starts: number[] = [];
     for (const value of ['dark', 'dark', 'dark', 'lit', 'lit']) {
-      now = pacer.dueAt('a:1', pace);
+      now = pacer.dueAt('a:1', 'm', pace);
       starts.push(now);
       await ask(value, String(now));
     }
@@ -149,7 +149,7 @@ describe('the pacer', () => {
 
   test('a run that throws tells all who joined, and counts as dark', async () => {
     const broken = (): Promise<string> => Promise.reject(new Error('aborted'));
-    const both = [pacer.probe('a:1', 'q', pace, broken), pacer.probe('a:1', 'q', pace, broken)];
+    const both = [pacer.probe('a:1', 'm', 'q', pace, broken), pacer.probe('a:1', 'm', 'q', pace, broken)];
     for (const each of both) await expect(each).rejects.toThrow('aborted');
     expect(await ask('one')).toEqual({ kind: 'later', at: 2000 });
   });
@@ -160,5 +160,86 @@ describe('the pacer', () => {
     pacer.retain(new Set(['b:1']));
     expect(await ask('three')).toMatchObject({ value: 'three' });
     expect(await ask('four', 'q', 'b:1')).toMatchObject({ value: 'two' });
+  });
+});
+
+describe('several who ask at one endpoint', () => {
+  const slot = 1_000;
+  const rate = { maxProbesPerHour: 3_600 };
+
+  test('each have a question of their own, and the answer to it', async () => {
+    let now = 0;
+    const pacer = new Pacer<string>({ now: () => now, random: () => 0, reached: () => true });
+    const pace = { intervalMs: 30_000, ...rate };
+    const ask = (asker: string, value: string) => pacer.probe('a:1', asker, `of ${asker}`, pace, async () => value);
+    expect(await ask('x', 'x1')).toMatchObject({ value: 'x1' });
+    expect(await ask('y', 'y1')).toEqual({ kind: 'later', at: slot });
+    now = slot;
+    expect(await ask('y', 'y1')).toMatchObject({ value: 'y1', startedAt: slot });
+    // Neither has displaced the other.
+    now = 29_000;
+    expect(await ask('x', 'x2')).toMatchObject({ value: 'x1' });
+    expect(await ask('y', 'y2')).toMatchObject({ value: 'y1' });
+    now = 30_000;
+    expect(await ask('x', 'x2')).toMatchObject({ value: 'x2' });
+    expect(pacer.dueAt('a:1', 'y', pace)).toBe(31_000);
+  });
+
+  test('leave a dead endpoint alone together', async () => {
+    let now = 0;
+    const pacer = new Pacer<string>({ now: () => now, random: () => 0, reached: () => false });
+    const pace = { intervalMs: 30_000, ...rate };
+    const starts: number[] = [];
+    while (now < 600_000) {
+      const paced = await pacer.probe('a:1', `asker ${starts.length % 2}`, 'q', pace, async () => 'dark');
+      if (paced.kind === 'observed' && paced.startedAt === now) starts.push(now);
+      now = Math.max(now + 1, pacer.dueAt('a:1', `asker ${starts.length % 2}`, pace));
+    }
+    expect(starts.map((start) => start / 30_000)).toEqual([0, 2, 6, 14]);
+  });
+
+  test('are all served in time, however they ask, and the endpoint is not probed more often than allowed', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 1, max: 120_000 }), { minLength: 2, maxLength: 6 }),
+        fc.infiniteStream(fc.nat(9)),
+        async (intervals, randoms) => {
+          let now = 0;
+          const random = (): number => (randoms.next().value ?? 0) / 10;
+          const pacer = new Pacer<number>({ now: () => now, random, reached: () => true });
+          const starts: number[] = [];
+          const askers = intervals.map((intervalMs, i) => ({ name: `asker ${i}`, intervalMs, wake: 0, served: 0 }));
+          while (starts.length < 200) {
+            // Always in the same order, as one peer asks for its members.
+            for (const asker of askers.filter(({ wake }) => wake <= now)) {
+              const pace = { intervalMs: asker.intervalMs, ...rate };
+              const paced = await pacer.probe('a:1', asker.name, 'q', pace, async () => starts.push(now));
+              asker.wake = paced.kind === 'later' ? paced.at : pacer.dueAt('a:1', asker.name, pace);
+              if (paced.kind === 'observed') asker.served = paced.startedAt;
+              const longest = Math.max(asker.intervalMs, slot) * 1.1 + 2 * askers.length * slot;
+              expect(now - asker.served, `${asker.name} of ${intervals.join()}`).toBeLessThanOrEqual(longest);
+            }
+            now = Math.max(now + 1, Math.min(...askers.map(({ wake }) => wake)));
+          }
+          for (const [i, start] of starts.slice(1).entries())
+            expect(start - (starts[i] ?? 0)).toBeGreaterThan(slot - 0.001);
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
+  test('one who does not come back holds nobody up for long', async () => {
+    let now = 0;
+    const pacer = new Pacer<string>({ now: () => now, random: () => 0, reached: () => true });
+    const pace = { intervalMs: slot, ...rate };
+    const ask = (asker: string) => pacer.probe('a:1', asker, `of ${asker}`, pace, async () => asker);
+    await ask('x');
+    expect(await ask('gone')).toEqual({ kind: 'later', at: slot });
+    now = slot;
+    expect(await ask('x'), 'it is the turn of the other').toMatchObject({ startedAt: 0 });
+    now = pacer.dueAt('a:1', 'x', pace);
+    expect(now).toBe(2 * slot);
+    expect(await ask('x')).toMatchObject({ startedAt: 2 * slot });
   });
 });

@@ -143,8 +143,8 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
           host,
           port,
           instances,
-          paced: await pacer.probe(endpoint, question.key, pace, run),
-          dueAt: pacer.dueAt(endpoint, pace),
+          paced: await pacer.probe(endpoint, member.certificate, question.key, pace, run),
+          dueAt: pacer.dueAt(endpoint, member.certificate, pace),
         };
       }),
     );
