@@ -7,7 +7,7 @@ import { Member } from './member.ts';
 import { disorders, held, lapses, Mesh, rounds } from './rotating.ts';
 import { ca, certificate, peer, type Scene } from './scene.ts';
 
-const bed = testBed(14);
+const bed = testBed(15);
 const TIMEOUT = 180_000;
 
 /** What spoils a mesh of a and b before it is to rotate, and what mends it. */
@@ -137,6 +137,24 @@ test.concurrent('what was seen at other endpoints does not count any more', { ti
   await here.stable('mesh', 2, TIMEOUT);
   expect(disorders(here, 'mesh', 2)).toEqual([]);
   expect(lapses(here)).toEqual([]);
+});
+
+test.concurrent('two members at one endpoint are both looked at', { timeout: TIMEOUT }, async () => {
+  const here = await bed.scene();
+  await using mesh = await Mesh.start(here, ['a', 'b']);
+  await here.apply(withEndpoints(mesh, [{ host: '127.0.0.1', port: mesh.member('a').port }]));
+  await mesh.want({ generation: 2, maxConcurrent: 2 });
+  // It trusts what b is to trust, so that Append is proven of both; only one leaf can be presented there.
+  await held(
+    mesh,
+    'b',
+    'NotPresented',
+    /^\S+\/b presents a leaf of generation [12] \([0-9a-f]{8}\), not the leaf of its Secret/,
+  );
+  expect(here.ledger('mesh').rotation?.stage).toBe('Roll');
+  await here.apply(mesh.peer());
+  await here.stable('mesh', 2, TIMEOUT);
+  expect(disorders(here, 'mesh', 2)).toEqual([]);
 });
 
 test.concurrent('a peer that names a certificate which does not exist says so, and goes on looking at the others', {
@@ -281,9 +299,15 @@ test.concurrent('a member that comes back with old files stops all further grant
   );
   const { rotation, roster } = here.ledger('mesh');
   expect(rotation?.stage).toBe('Roll');
+  expect(here.cas.get('mesh')?.status?.blockedBy).toMatch(/^a\/NotTrusted/);
+  const note = /^Roll: \S+\/a was proven and has gone back \(NotTrusted\)\. .* make it reload its files\.$/;
+  const event = await here.eventUntil('ReplicationCA', 'mesh', 'RotationHeld', note);
+  expect(event.type).toBe('Warning');
   expect([...roster.values()].filter(({ grant }) => grant === 'Proven').length).toBeLessThan(3);
   mesh.member('a').behave('serving');
   await here.stable('mesh', 2, TIMEOUT);
+  const told = here.eventsOf('ReplicationCA', 'mesh').filter((each) => note.test(each.note));
+  expect(told.map((each) => each['series'] ?? 'once')).toEqual(['once']);
   expect(disorders(here, 'mesh', 1)).toEqual([]);
   expect(lapses(here)).toEqual([]);
 });

@@ -1,5 +1,5 @@
 import { emptyLedger, type Ledger } from '../../api/ledger.ts';
-import { FINALIZER, ledgerSecretName, REPLICATION_CA } from '../../api/names.ts';
+import { FINALIZER, ledgerSecretName, type MemberKey, REPLICATION_CA } from '../../api/names.ts';
 import type { ReplicationCA } from '../../api/objects.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import type { Authority } from '../../pki/issue.ts';
@@ -23,7 +23,7 @@ import { removeAuthority } from './deletion.ts';
 import { bundleOf, guard, isThere, publish, release } from './housekeeping.ts';
 import { mint } from './mint.ts';
 import { observeRotation } from './observe.ts';
-import { isRoutine, dueAt, type Outcome, statusOf } from './status.ts';
+import { isRoutine, dueAt, type Outcome, regressedIn, statusOf } from './status.ts';
 import { judgeLedger, leftovers, type LedgerState } from './verify.ts';
 
 export interface ReplicationCATools {
@@ -47,6 +47,8 @@ export function replicationCAController(tools: ReplicationCATools) {
   const { client, world, ledgers, authorities, rights, verdicts, tell, clock } = tools;
   const { now } = clock;
   const writtenAt = new Map<string, number>();
+  /** Members of which it was told that they have gone back, by CA. */
+  const regressed = new Map<string, Set<MemberKey>>();
 
   return async function reconcile(key: string, { signal, log }: Pass): Promise<Wake> {
     const kept = world.cas.get(key);
@@ -54,6 +56,7 @@ export function replicationCAController(tools: ReplicationCATools) {
     const { namespace = '' } = ref;
     if (kept === undefined) {
       writtenAt.delete(key);
+      regressed.delete(key);
       verdicts.forget(key);
       world.pace.forget(key);
       await rights.settle(namespace, world.hasCa(namespace), signal);
@@ -306,6 +309,7 @@ export function replicationCAController(tools: ReplicationCATools) {
       }
       tellHeld(kept, ca, status);
     }
+    if (rotation !== null) tellRegress(kept, rotation.decision);
     return wakeAfter(outcome, at);
   }
 
@@ -327,6 +331,20 @@ export function replicationCAController(tools: ReplicationCATools) {
       'RotationHeld',
       `${rotation?.stage ?? ''} waits for ${first.member} (${first.reason}): ${first.message}`,
     );
+  }
+
+  /** Tells once, until it is well again, that a member which was proven has gone back. */
+  function tellRegress(kept: Kept<'ReplicationCA'>, decision: Decision): void {
+    const key = `${kept.meta.namespace}/${kept.meta.name}`;
+    const told = regressed.get(key) ?? new Set();
+    regressed.set(key, told);
+    for (const member of told) if (decision.findings.get(member)?.ok !== false) told.delete(member);
+    for (const { member, reason, message } of regressedIn(decision)) {
+      if (told.has(member)) continue;
+      told.add(member);
+      const note = `${decision.ledger.rotation?.stage}: ${member} was proven and has gone back (${reason}). ${message} No other member may change until it is well again: make it reload its files.`;
+      tell(REPLICATION_CA, kept.meta, 'Warning', 'RotationHeld', note);
+    }
   }
 
   function wakeAfter({ refusal, rotation }: Outcome, at: number): Wake {

@@ -86,8 +86,10 @@ export function statusOf({ ca, refusal, alarm, rotation, bundleSha256 }: Outcome
 }
 
 /** Whom the stage waits for: first whoever needs help, then who is on the way, then who only waits for a turn. */
-function waitingFor({ ledger, findings, held }: Decision): readonly Waiting[] {
+function waitingFor(decision: Decision): readonly Waiting[] {
+  const { ledger, findings, held } = decision;
   if (ledger.rotation === null) return [];
+  const regressed = new Set(regressedIn(decision).map(({ member }) => member));
   const stuck: Waiting[] = [];
   const underWay: Waiting[] = [];
   const turn: Waiting[] = [];
@@ -95,10 +97,20 @@ function waitingFor({ ledger, findings, held }: Decision): readonly Waiting[] {
     const finding = held.get(member) ?? findings.get(member);
     if (finding === undefined || finding.ok) continue;
     const { reason, message } = finding;
-    const list = reason === 'WaitingForGrant' ? turn : isRoutine({ reason }) ? underWay : stuck;
+    const passes = isRoutine({ reason }) && !regressed.has(member);
+    const list = reason === 'WaitingForGrant' ? turn : passes ? underWay : stuck;
     list.push({ member, reason, message: clip(message, MAX_MESSAGE) });
   }
   return [...stuck, ...underWay, ...turn];
+}
+
+/** Members that were proven and are seen not to be any more: they stop everybody's grants. */
+export function regressedIn({ ledger: { roster }, findings }: Decision): readonly Waiting[] {
+  return [...findings].flatMap(([member, finding]) =>
+    !finding.ok && finding.contrary && roster.get(member)?.grant === 'Proven'
+      ? [{ member, reason: finding.reason, message: finding.message }]
+      : [],
+  );
 }
 
 /** What every member passes through in a rotation. */
