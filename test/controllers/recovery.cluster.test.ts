@@ -5,7 +5,8 @@ import { LABELS, LEDGER_KEY, ledgerSecretName, ROLES } from '../../src/api/names
 import { testBed } from './bed.ts';
 import { conditionOf } from './follow.ts';
 import { expectGoodMember } from './openssl.ts';
-import { ca, certificate, type LiveSecret, type Scene, SECRETS, textOf } from './scene.ts';
+import { closedPort } from '../probe/servers.ts';
+import { ca, certificate, type LiveSecret, peer, type Scene, SECRETS, textOf } from './scene.ts';
 
 const bed = testBed(14);
 const LEDGER = ledgerSecretName('mesh');
@@ -122,6 +123,28 @@ describe.concurrent('the Secret of a generation', () => {
     await goesOn(here);
     await here.ready({ ClusterCertificate: ['early'] });
     expect(here.generationSecret('mesh', 1).metadata.uid).not.toBe(generation.metadata.uid);
+  });
+
+  test('lost while no operator ran: the CA says so, and its peers wait for it', async () => {
+    const {
+      installation,
+      scenes: [here],
+    } = await bed.install();
+    const first = await installation.start();
+    await issued(here, 'a');
+    const nobody = peer('mesh', { a: await closedPort() });
+    await here.apply(nobody);
+    await here.condition('ReplicationPeer', 'mesh', 'Verified', { status: 'Unknown', message: /unreachable/ });
+    await first.stop();
+    const generation = here.generationSecret('mesh', 1);
+    await lose(here, generation.metadata.name);
+    await installation.start();
+    await here.stalled('ReplicationCA', 'mesh', 'GenerationSecretMissing', /Restore it from a backup/);
+    // Its passes do not fail (the log is read at the end), and a change of its spec is acted on.
+    await here.apply({ ...nobody, spec: { ...Object(nobody['spec']), probe: { interval: '2s' } } });
+    await here.ready({ ReplicationPeer: ['mesh'] });
+    await restore(generation);
+    await goesOn(here);
   });
 
   test('restored with another key is refused, restored with its own it goes on', async () => {

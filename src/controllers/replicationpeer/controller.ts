@@ -35,6 +35,17 @@ interface Round {
   readonly count: number;
 }
 
+interface Answer {
+  readonly question: Question;
+  /** Null where an endpoint may not be probed yet. */
+  readonly answer: Seen | null;
+  /** When its first probe began. */
+  readonly began: number;
+  readonly reached: boolean;
+  /** When to ask again. */
+  readonly at: number;
+}
+
 /** A ledger that cannot be used says so on its ReplicationCA; the peer looks again now and then. */
 const LEDGER_RETRY = 10_000;
 
@@ -87,9 +98,17 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     const rounds = dark.get(key) ?? new Map<string, Round>();
     dark.set(key, rounds);
     const questions = planQuestions(facts, new Map([...rounds].map(([name, { count }]) => [name, count])));
-    const answers = await Promise.all(questions.map((question) => ask(facts, question, signal)));
     const seen = new Map<string, Seen>();
     for (const { name, seen: before } of facts.members) if (before !== null) seen.set(name, before);
+    let answers: Answer[];
+    try {
+      answers = await Promise.all(questions.map((question) => ask(facts, question, signal)));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      // A generation without a usable key: its ReplicationCA says what is to be done.
+      await writeStatus(client, REPLICATION_PEER, world.peers, kept, statusOf(peer, missing, seen, now()), signal);
+      return { kind: 'after', ms: LEDGER_RETRY };
+    }
     for (const { question, answer, began, reached } of answers) {
       if (answer === null) continue;
       const { name } = question.member;
@@ -110,12 +129,8 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     return wakes.length === 0 ? { kind: 'onChange' } : { kind: 'after', ms: Math.min(...wakes) };
   };
 
-  /** One member: all its endpoints. Null where one of them may not be probed yet. */
-  async function ask(
-    facts: PeerFacts,
-    question: Question,
-    signal: AbortSignal,
-  ): Promise<{ question: Question; answer: Seen | null; began: number; reached: boolean; at: number }> {
+  /** One member: all its endpoints. @throws Refusal when a generation has no key that can be used */
+  async function ask(facts: PeerFacts, question: Question, signal: AbortSignal): Promise<Answer> {
     const { member, generations, pace } = question;
     const set = await canaries.make({
       authorities: await authoritiesOf(facts, generations, signal),
