@@ -60,6 +60,9 @@ test('an answer is never about an older spec', async () => {
   await here.apply(ca('mesh'), certificate('a', 'mesh'));
   await here.ready({ ReplicationCA: ['mesh'], ClusterCertificate: ['a'] });
   await here.apply(certificate('a', 'mesh', { dnsNames: ['a.example.com'] }), ca('mesh', { deletionPolicy: 'Delete' }));
+  // What we are shown may be late: the answer that is waited for is about what was applied.
+  await here.certificates.until('a has changed', () => here.certificates.get('a')?.metadata.generation === 2);
+  await here.cas.until('mesh has changed', () => here.cas.get('mesh')?.metadata.generation === 2);
   await here.ready({ ReplicationCA: ['mesh'], ClusterCertificate: ['a'] });
   for (const object of [here.certificates.get('a'), here.cas.get('mesh')]) {
     expect(object?.metadata.generation).toBe(2);
