@@ -1,4 +1,5 @@
 import type { Rotation } from '../api/ledger.ts';
+import { contentOf } from './content.ts';
 import type { Blocker, Evidence, Facts, MemberKey, SecretFact, Witness } from './facts.ts';
 
 /**
@@ -29,6 +30,11 @@ export function proofOf(rotation: Rotation): readonly Question[] {
     case 'Drop':
       return [trusts, presents, { kind: 'refuses', generation: rotation.from }];
   }
+}
+
+/** What is asked of a member whose grant was turned round: what the stage asks, and the very leaf that came with it. */
+export function proofOfReopened(rotation: Rotation): readonly Question[] {
+  return [...proofOf(rotation), { kind: 'presents', generation: contentOf(rotation).leaf }];
 }
 
 /** What a grant asks of every *other* member: that it will accept what the grantee is about to show, and be accepted. */

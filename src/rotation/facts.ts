@@ -67,6 +67,16 @@ export interface GenerationFact {
   readonly notAfter: number;
 }
 
+/** A stage that can wait for approval before it is entered. */
+export type Approvable = 'Roll' | 'Drop';
+
+/** `spec.rotation.approval`. */
+export interface Approval {
+  readonly required: readonly Approvable[];
+  /** Approved: this stage and those before it, of the rotation to this generation only. */
+  readonly upTo: { readonly generation: number; readonly stage: Approvable } | null;
+}
+
 /** What the user wants of the CA; durations in milliseconds. */
 export interface Wish {
   /** `spec.rotation.generation`; null when Replicert is to decide by `renewBefore`. */
@@ -74,6 +84,9 @@ export interface Wish {
   readonly renewBefore: number;
   readonly soak: number;
   readonly maxConcurrent: number | `${number}%`;
+  /** Nothing is granted, entered, started or turned round. */
+  readonly paused: boolean;
+  readonly approval: Approval;
   readonly departed: ReadonlySet<MemberKey>;
   /** The ReplicationCA is being deleted: nothing starts any more, members only leave. */
   readonly deleting: boolean;

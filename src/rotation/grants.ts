@@ -1,6 +1,6 @@
 import type { Ledger, RosterEntry, Rotation } from '../api/ledger.ts';
 import { contentOf, sameBundle } from './content.ts';
-import { ask, type Finding, neededForGrant, OK, proofOf } from './evidence.ts';
+import { ask, type Finding, neededForGrant, OK, proofOf, proofOfReopened } from './evidence.ts';
 import type { Facts, MemberKey, SecretFact } from './facts.ts';
 import { names, type Story } from './story.ts';
 
@@ -15,6 +15,12 @@ const secretOf = (facts: Facts, member: MemberKey): SecretFact | null => facts.c
 /** A member that was never given a Secret cannot break anything and is not asked for evidence (design rule 5). */
 const issued = (entry: RosterEntry): boolean => entry.leaf !== null;
 
+/** A grant under way, to be proven. */
+const isOpen = ({ grant }: RosterEntry): boolean => grant === 'Open' || grant === 'Reopened';
+
+/** Still to be granted in this stage; whoever was granted before the rotation turned round is among them. */
+const isWaiting = ({ grant }: RosterEntry): boolean => grant === null || grant === 'Reversed';
+
 /**
  * Asks the running stage's proof of every member that holds a grant. An open grant is judged on evidence from after its own
  * Secret was written; a proven one on evidence from after the last proof, so that a member that came back with old files shows.
@@ -28,9 +34,13 @@ export function findProofs(facts: Facts, { rotation, roster }: Rotating, now: nu
 function findProof(facts: Facts, rotation: Rotation, member: MemberKey, entry: RosterEntry, now: number): Finding {
   const certificate = facts.certificates.get(member);
   if (certificate === undefined) return ask(facts, member, null, proofOf(rotation), entry.since, now);
-  if (entry.grant === null) {
+  if (isWaiting(entry)) {
     if (certificate.barred !== null) return { ok: false, contrary: false, ...certificate.barred };
-    return { ok: false, contrary: false, reason: 'WaitingForGrant', message: `${member} waits for its turn.` };
+    const message =
+      entry.grant === null
+        ? `${member} waits for its turn.`
+        : `${member} was about to change when the rotation turned round; it is turned round before any other.`;
+    return { ok: false, contrary: false, reason: 'WaitingForGrant', message };
   }
   const { secret } = certificate;
   if (secret !== null && !written(secret, entry)) {
@@ -41,8 +51,9 @@ function findProof(facts: Facts, rotation: Rotation, member: MemberKey, entry: R
       message: `The Secret of ${member} is about to be written.`,
     };
   }
-  const since = entry.grant === 'Open' ? entry.since : rotation.provenEpoch;
-  return ask(facts, member, secret, proofOf(rotation), since, now);
+  const since = isOpen(entry) ? entry.since : rotation.provenEpoch;
+  const questions = entry.grant === 'Reopened' ? proofOfReopened(rotation) : proofOf(rotation);
+  return ask(facts, member, secret, questions, since, now);
 }
 
 /** Whether a Secret was written under the grant that its roster entry carries, with that content (design rule 3). */
@@ -57,9 +68,7 @@ function written(secret: SecretFact, entry: RosterEntry): boolean {
 
 /** Marks the open grants whose proof was found. */
 export function proveGrants(rotating: Rotating, findings: Findings, epoch: number, story: Story): Rotating {
-  const proven = [...rotating.roster].filter(
-    ([member, entry]) => entry.grant === 'Open' && findings.get(member)?.ok === true,
-  );
+  const proven = [...rotating.roster].filter(([member, entry]) => isOpen(entry) && findings.get(member)?.ok === true);
   if (proven.length === 0) return rotating;
   const roster = new Map(rotating.roster);
   for (const [member, entry] of proven) roster.set(member, { ...entry, grant: 'Proven' });
@@ -85,9 +94,11 @@ export type Granting = {
  */
 export function chooseGrants(facts: Facts, rotating: Rotating, findings: Findings, now: number): Granting {
   const { rotation, roster } = rotating;
-  const waiting = [...roster].filter(([, entry]) => entry.grant === null).map(([member]) => member);
-  const open = [...roster.values()].filter((entry) => entry.grant === 'Open').length;
-  const room = concurrency(facts, roster.size) - open;
+  const waiting = [...roster].filter(([, entry]) => isWaiting(entry)).map(([member]) => member);
+  // What was open when the rotation turned round has its slot already.
+  const reversed = waiting.filter((member) => roster.get(member)?.grant === 'Reversed');
+  const open = [...roster.values()].filter(isOpen).length;
+  const room = Math.max(0, concurrency(facts, roster.size) - open - reversed.length);
   const held = new Map<MemberKey, Finding & { ok: false }>();
   if (waiting.length === 0) return { members: [], held };
 
@@ -95,7 +106,7 @@ export function chooseGrants(facts: Facts, rotating: Rotating, findings: Finding
     const finding = findings.get(member) ?? OK;
     if (entry.grant === 'Proven' && !finding.ok && finding.contrary) held.set(member, finding);
   }
-  if (held.size > 0 || room <= 0) return { members: [], held };
+  if (held.size > 0 || room + reversed.length === 0) return { members: [], held };
 
   const questions = neededForGrant(rotation);
   for (const [member, entry] of roster) {
@@ -105,7 +116,9 @@ export function chooseGrants(facts: Facts, rotating: Rotating, findings: Finding
   }
   // One silent member is in everybody's way but its own; two are in everybody's.
   const grantable = held.size === 0 ? waiting : held.size === 1 ? waiting.filter((member) => held.has(member)) : [];
-  return { members: grantable.filter((member) => deliverable(facts, member)).slice(0, room), held };
+  const able = grantable.filter((member) => deliverable(facts, member));
+  const first = able.filter((member) => reversed.includes(member));
+  return { members: [...first, ...able.filter((member) => !first.includes(member)).slice(0, room)], held };
 }
 
 /** A grant that nobody can act on would only hold a slot. */
@@ -120,7 +133,9 @@ export function openGrants(rotating: Rotating, members: readonly MemberKey[], ep
   const roster = new Map(rotating.roster);
   for (const member of members) {
     const entry = roster.get(member);
-    if (entry !== undefined) roster.set(member, { uid: entry.uid, ...content, since: epoch, grant: 'Open' });
+    if (entry === undefined) continue;
+    const grant = entry.grant === 'Reversed' ? 'Reopened' : 'Open';
+    roster.set(member, { uid: entry.uid, ...content, since: epoch, grant });
   }
   story.tell('Normal', 'GrantOpened', `${rotating.rotation.stage}: ${names(members)} may change now`);
   return { ...rotating, roster };

@@ -64,7 +64,14 @@ const replicationCas: readonly Row[] = [
     passphraseSecretRef: { name: 'ca-pass', key: 'passphrase' },
     allowedNamespaces: ['storage-a', 'storage-b'],
     deletionPolicy: 'Delete',
-    rotation: { generation: 2, maxConcurrent: '25%', soak: '10m', departed: ['storage-a/vast3'] },
+    rotation: {
+      generation: 2,
+      maxConcurrent: '25%',
+      soak: '10m',
+      paused: true,
+      approval: { required: ['Roll', 'Drop'], upTo: { generation: 2, stage: 'Roll' } },
+      departed: ['storage-a/vast3'],
+    },
   }),
   ca('null where nothing is wanted', { commonName: null, rotation: null }),
   ca('an unknown profile', { profile: 'vast' }, { at: 'spec.profile', says: 'must be generic', server: ENUM }),
@@ -213,6 +220,37 @@ const replicationCas: readonly Row[] = [
   ),
   ca('no soak', { rotation: { soak: '0s' } }),
   ca('a soak of 31 days', { rotation: { soak: '744h' } }, { at: 'spec.rotation.soak', says: 'from 0s to 720h' }),
+  ca(
+    'a pause in words',
+    { rotation: { paused: 'yes' } },
+    { at: 'spec.rotation.paused', says: 'must be true or false', server: 'must be of type boolean' },
+  ),
+  ca('an approval of nothing yet', { rotation: { approval: { required: ['Drop'] } } }),
+  ca(
+    'an approval that misspells what it requires',
+    { rotation: { approval: { requires: ['Drop'], upTo: { generation: 2, stage: 'Roll' } } } },
+    { at: 'spec.rotation.approval.required', ...REQUIRED },
+  ),
+  ca(
+    'an approval that requires nothing',
+    { rotation: { approval: { required: [] } } },
+    { at: 'spec.rotation.approval.required', says: 'at least 1', server: 'should have at least 1 items' },
+  ),
+  ca(
+    'an approval of Append',
+    { rotation: { approval: { required: ['Append'] } } },
+    { at: 'spec.rotation.approval.required[0]', says: 'must be one of Roll, Drop (got "Append")', server: ENUM },
+  ),
+  ca(
+    'an approval for whatever generation',
+    { rotation: { approval: { required: ['Drop'], upTo: { stage: 'Drop' } } } },
+    { at: 'spec.rotation.approval.upTo.generation', ...REQUIRED },
+  ),
+  ca(
+    'an approval up to no stage',
+    { rotation: { approval: { required: ['Drop'], upTo: { generation: 2 } } } },
+    { at: 'spec.rotation.approval.upTo.stage', ...REQUIRED },
+  ),
   ca(
     'someone departed without a namespace',
     { rotation: { departed: ['vast3'] } },

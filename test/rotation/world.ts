@@ -31,6 +31,9 @@ interface Member {
   /** Version of the Secret object: what resourceVersion is. */
   version: number;
   secret: SecretFact | null;
+  /** The files on its disk: what a kubelet brought last. */
+  mounted: SecretFact | null;
+  /** What its process uses. */
   loaded: Loaded | null;
   evidence: Evidence | null;
   dark: boolean;
@@ -50,6 +53,8 @@ export class SimulatedMesh {
     renewBefore: 0,
     soak: 0,
     maxConcurrent: 1,
+    paused: false,
+    approval: { required: [], upTo: null },
     departed: new Set(),
     deleting: false,
   };
@@ -57,6 +62,10 @@ export class SimulatedMesh {
   unfinished: Unfinished[] = [];
   /** The most grants that were open at one time. */
   mostOpen = 0;
+  /** The stages that it went through. */
+  readonly stages = new Set<string>();
+  /** How often the rotation was turned round. */
+  reversals = 0;
   #counter = 0;
 
   constructor(members: readonly MemberKey[]) {
@@ -69,6 +78,7 @@ export class SimulatedMesh {
       exists: true,
       version: 0,
       secret: null,
+      mounted: null,
       loaded: null,
       evidence: null,
       dark: false,
@@ -99,28 +109,37 @@ export class SimulatedMesh {
     return { wish: this.wish, ledger: this.ledger, generations, certificates, witnesses, watched: () => true };
   }
 
+  /** The numbers that the user may ask for now: on, back, and (five at most) a new one. */
+  usable(): readonly number[] {
+    const { rotation, signer, highest } = this.ledger;
+    if (rotation !== null) return [rotation.from, rotation.to];
+    return [signer ?? 1, ...(highest < 5 ? [highest + 1] : [])];
+  }
+
   // ---- what the operator does -----------------------------------------------------------------------------------
 
   beginPlan(): void {
     this.unfinished.push({ kind: 'plan', epoch: this.ledger.epoch, decision: plan(this.facts(), this.now) });
   }
 
-  beginWrite(key: MemberKey): void {
+  /** @param renew its leaf is due */
+  beginWrite(key: MemberKey, renew = false): void {
     const entry = this.ledger.roster.get(key);
     const member = this.member(key);
     if (entry === undefined || entry.leaf === null || !member.exists) return;
     const { secret, version } = member;
     if (secret !== null && secret.epoch > this.ledger.epoch) return;
     const sameLeaf = secret?.leaf === entry.leaf;
-    const right =
-      sameLeaf && secret.bundle !== null && sameBundle(secret.bundle, entry.bundle) && secret.epoch >= entry.since;
-    if (right) return;
+    const granted = secret !== null && secret.epoch < entry.since;
+    const right = sameLeaf && secret.bundle !== null && sameBundle(secret.bundle, entry.bundle) && !granted;
+    if (right && !renew) return;
+    const keepsLeaf = sameLeaf && !renew && !(granted && entry.grant === 'Reopened');
     this.#counter++;
     const next: SecretFact = {
       epoch: this.ledger.epoch,
       revision: `r${this.#counter}`,
       leaf: entry.leaf,
-      leafFingerprint: sameLeaf ? secret.leafFingerprint : `leaf-${this.#counter}`,
+      leafFingerprint: keepsLeaf ? secret.leafFingerprint : `leaf-${this.#counter}`,
       leafNotAfter: NOW + YEAR,
       bundle: entry.bundle,
     };
@@ -165,8 +184,12 @@ export class SimulatedMesh {
         ? step.ledger
         : adoptGeneration(this.ledger, step.generation, record(step.generation), this.now);
     if (next.epoch !== this.ledger.epoch + 1) throw new Error(`epoch went from ${this.ledger.epoch} to ${next.epoch}`);
+    const [before, after] = [this.ledger.rotation, next.rotation];
+    if (after !== null) this.stages.add(after.stage);
+    if (before !== null && after !== null && before.to !== after.to) this.reversals++;
     this.ledger = next;
-    this.mostOpen = Math.max(this.mostOpen, [...next.roster.values()].filter(({ grant }) => grant === 'Open').length);
+    const slots = [...next.roster.values()].filter(({ grant }) => grant !== null && grant !== 'Proven').length;
+    this.mostOpen = Math.max(this.mostOpen, slots);
   }
 
   #see(key: MemberKey, epoch: number, revision: string): Evidence {
@@ -187,12 +210,65 @@ export class SimulatedMesh {
 
   // ---- what members do --------------------------------------------------------------------------------------------
 
+  /** Its kubelet brings what the Secret holds now. */
+  mount(key: MemberKey): void {
+    const member = this.member(key);
+    member.mounted = member.secret;
+  }
+
   /** A dark member hangs: it loads nothing, but its links live on what it loaded before. */
   load(key: MemberKey): void {
     const member = this.member(key);
-    const { secret, dark } = member;
-    if (dark || secret === null || secret.leaf === null || secret.bundle === null) return;
-    member.loaded = { leaf: secret.leaf, bundle: secret.bundle, fingerprint: secret.leafFingerprint };
+    const { mounted, dark } = member;
+    if (dark || mounted === null || mounted.leaf === null || mounted.bundle === null) return;
+    member.loaded = { leaf: mounted.leaf, bundle: mounted.bundle, fingerprint: mounted.leafFingerprint };
+  }
+
+  /** One pass of the operator, begun and finished. */
+  pass(): Decision {
+    const decision = plan(this.facts(), this.now);
+    this.#commit(decision);
+    return decision;
+  }
+
+  /** These Secrets are written, brought and loaded. */
+  deliver(...members: readonly MemberKey[]): void {
+    for (const member of members) {
+      this.beginWrite(member);
+      while (this.unfinished.length > 0) this.finish(0);
+      this.mount(member);
+      this.load(member);
+    }
+  }
+
+  /** These members are probed. */
+  look(...members: readonly MemberKey[]): void {
+    for (const member of members) this.beginProbe(member);
+    while (this.unfinished.length > 0) this.finish(0);
+  }
+
+  /** All goes well until this holds of the ledger. */
+  until(wanted: (ledger: Ledger) => boolean): void {
+    for (let round = 0; round < 200; round++) {
+      if (wanted(this.ledger)) return;
+      this.pass();
+      this.deliver(...this.members.keys());
+      this.look(...this.members.keys());
+    }
+    throw new Error(`never: ${JSON.stringify(this.ledger.rotation)}`);
+  }
+
+  /** One pass of the operator, and then a member for which all goes well at once. */
+  serve(key: MemberKey): void {
+    for (const begin of [
+      () => this.beginPlan(),
+      () => this.beginWrite(key),
+      () => (this.mount(key), this.load(key), this.beginProbe(key)),
+    ]) {
+      const before = this.unfinished.length;
+      begin();
+      if (this.unfinished.length > before) this.finish(before);
+    }
   }
 
   // ---- what must hold ---------------------------------------------------------------------------------------------
@@ -215,6 +291,7 @@ export class SimulatedMesh {
       for (const key of this.members.keys()) this.beginWrite(key);
       while (this.unfinished.length > 0) this.finish(0);
       for (const key of this.members.keys()) {
+        this.mount(key);
         this.load(key);
         this.beginProbe(key);
       }

@@ -130,6 +130,12 @@ function planSecret(
   if (renewal.because !== null)
     return { work: issue(entry, leaf, 'Renewed', renewal.because), wakeAt: null, warning: null };
 
+  if (entry.grant === 'Reopened' && secret.epoch < entry.since) {
+    const because =
+      'the rotation turned round while a change was on its way; only a new leaf tells that this one has arrived';
+    return { work: issue(entry, leaf, 'Renewed', because), wakeAt: null, warning: null };
+  }
+
   const rest = { wakeAt: renewal.wakeAt, warning: renewal.warning };
   const wanted = entry.bundle.map((number) => issuing.ledger.generations[number]?.fingerprint);
   const bundleDiffers =

@@ -1,6 +1,7 @@
 import { emptyLedger, type Ledger } from '../../api/ledger.ts';
 import { FINALIZER, ledgerSecretName, REPLICATION_CA } from '../../api/names.ts';
 import type { ReplicationCA } from '../../api/objects.ts';
+import type { ReplicationCAStatus } from '../../api/replication-ca.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import type { Authority } from '../../pki/issue.ts';
 import { type Decision, plan } from '../../rotation/plan.ts';
@@ -301,6 +302,7 @@ export function replicationCAController(tools: ReplicationCATools) {
         tell(REPLICATION_CA, kept.meta, 'Warning', 'SecretTerminating', alarm);
       }
       tellHeld(kept, ca, status);
+      tellApproval(kept, ca, status);
     }
     return wakeAfter(outcome, at);
   }
@@ -325,12 +327,25 @@ export function replicationCAController(tools: ReplicationCATools) {
     );
   }
 
+  /** Tells once that a stage waits for its approval; the note is the line to commit. */
+  function tellApproval(
+    kept: Kept<'ReplicationCA'>,
+    { status: before }: ReplicationCA,
+    after: ReplicationCAStatus,
+  ): void {
+    const waits = ({ conditions }: ReplicationCAStatus): string | undefined =>
+      conditions?.find(({ type, reason }) => type === 'Rotating' && reason === 'WaitingForApproval')?.message;
+    const message = waits(after);
+    if (message === undefined || message === waits(before ?? {})) return;
+    tell(REPLICATION_CA, kept.meta, 'Normal', 'ApprovalNeeded', message);
+  }
+
   function wakeAfter({ refusal, rotation }: Outcome, at: number): Wake {
     const wakes: number[] = [];
     if (refusal?.retryAfter != null) wakes.push(refusal.retryAfter);
     if (rotation !== null) {
       const { decision } = rotation;
-      if (decision.soakUntil !== null) wakes.push(decision.soakUntil - at);
+      if (decision.hold?.kind === 'soak') wakes.push(decision.hold.until - at);
       if (decision.ledger.rotation !== null) wakes.push(ROTATION_PERIOD);
       else {
         const due = dueAt(rotation);

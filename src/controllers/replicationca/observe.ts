@@ -49,6 +49,8 @@ function wishOf(ca: ReplicationCA): Wish {
     renewBefore: authorityWish(ca).renewBefore,
     soak: durationOf(rotation?.soak, 0),
     maxConcurrent: concurrencyOf(rotation?.maxConcurrent),
+    paused: rotation?.paused ?? false,
+    approval: { required: rotation?.approval?.required ?? [], upTo: rotation?.approval?.upTo ?? null },
     departed: new Set(rotation?.departed?.map((member) => memberKeyOfText(member))),
     deleting: ca.metadata.deletionTimestamp !== null,
   };

@@ -1,12 +1,14 @@
 import { clip, MAX_DISPLAY, MAX_MESSAGE } from '../../api/fields.ts';
-import type { Ledger } from '../../api/ledger.ts';
+import type { Ledger, Rotation } from '../../api/ledger.ts';
 import { generationName, type MemberKey } from '../../api/names.ts';
 import type { ReplicationCA } from '../../api/objects.ts';
 import { MAX_LISTED, type ReplicationCAStatus } from '../../api/replication-ca.ts';
+import type { ConditionReason } from '../../api/vocabulary.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { keySpecOf } from '../../pki/keys.ts';
 import type { Facts } from '../../rotation/facts.ts';
 import type { Decision } from '../../rotation/plan.ts';
+import type { Hold } from '../../rotation/stages.ts';
 import { namespaceOf } from '../../rotation/story.ts';
 import { startBy } from '../../rotation/wanted.ts';
 import { secondTime } from '../../runtime/clock.ts';
@@ -169,33 +171,61 @@ function ready(
 
 function rotating(
   ca: ReplicationCA,
-  { ledger, soakUntil, pending, stalled }: Decision,
+  { ledger, hold, pending, stalled }: Decision,
   waiting: readonly Waiting[],
   signer: Certificate | undefined,
 ): ConditionUpdate {
   const { rotation } = ledger;
+  const paused = ca.spec.rotation?.paused === true;
   if (rotation === null) {
     const change = pending?.message ?? specChange(authorityWish(ca), ledger, signer);
     if (change !== null) return condition('Rotating', 'False', 'RotationPending', change);
     return condition('Rotating', 'False', 'Stable', 'No rotation is running.');
   }
-  const where = `${rotation.stage} from ${generationName(rotation.from)} to ${generationName(rotation.to)}`;
+  const back = rotation.direction === 'Backward' ? 'Back: ' : '';
+  const where = `${back}${rotation.stage} from ${generationName(rotation.from)} to ${generationName(rotation.to)}`;
   if (stalled !== null)
     return condition('Rotating', 'True', 'GenerationUnavailable', `${where}: held. ${stalled.message}`);
-  if (soakUntil !== null)
+  const [first] = waiting;
+  const state =
+    hold === null || hold.kind === 'pause'
+      ? first === undefined
+        ? 'proven by every member'
+        : `waiting for ${waiting.length} of ${ledger.roster.size} members. ${first.message}`
+      : holdMessage(hold);
+  const tail = pending === null || paused ? '' : ` ${pending.message}`;
+  if (paused)
     return condition(
       'Rotating',
       'True',
-      'Soaking',
-      `${where}: proven by every member, held for the soak until ${secondTime(soakUntil)}.`,
+      'Paused',
+      `${where}: held by spec.rotation.paused; ${pending?.message ?? state}`,
     );
-  const [first] = waiting;
-  const tail = pending === null ? '' : ` ${pending.message}`;
-  const message =
-    first === undefined
-      ? `${where}.`
-      : `${where}: waiting for ${waiting.length} of ${ledger.roster.size} members. ${first.message}`;
-  return condition('Rotating', 'True', 'WaitingForEvidence', message + tail);
+  return condition('Rotating', 'True', reasonOf(rotation, hold), `${where}: ${state}${tail}`);
+}
+
+function reasonOf({ direction }: Rotation, hold: Hold | null): ConditionReason {
+  if (hold?.kind === 'soak') return 'Soaking';
+  if (hold?.kind === 'approval') return 'WaitingForApproval';
+  return direction === 'Backward' ? 'RollingBack' : 'WaitingForEvidence';
+}
+
+function holdMessage(hold: Exclude<Hold, { kind: 'pause' }>): string {
+  return hold.kind === 'soak'
+    ? `proven by every member, held for the soak until ${secondTime(hold.until)}.`
+    : `proven by every member, ${hold.stage} waits for approval. To give it, ${lineFor(hold)}.`;
+}
+
+/** What to commit so that a hold ends. */
+function lineFor(hold: Hold): string {
+  switch (hold.kind) {
+    case 'soak':
+      return `Nothing: the soak ends at ${secondTime(hold.until)}.`;
+    case 'approval':
+      return `set spec.rotation.approval.upTo: {generation: ${hold.generation}, stage: ${hold.stage}}`;
+    case 'pause':
+      return 'set spec.rotation.paused: false';
+  }
 }
 
 /** A changed key, name or duration applies to the next generation (design rule 8). */
@@ -268,7 +298,7 @@ function describeRotation(
   waiting: readonly Waiting[],
   signer: Certificate | undefined,
 ) {
-  const { ledger, soakUntil, stalled } = decision;
+  const { ledger, hold, stalled } = decision;
   const { rotation } = ledger;
   const mustStartBy =
     signer === undefined
@@ -281,8 +311,7 @@ function describeRotation(
   if (rotation === null) return mustStartBy;
   const { from, to, direction, stage, startedAt, since } = rotation;
   const [first] = waiting;
-  const next =
-    stalled?.message ?? (soakUntil === null ? first?.message : `Nothing: the soak ends at ${secondTime(soakUntil)}.`);
+  const next = stalled?.message ?? (hold === null ? first?.message : lineFor(hold));
   return {
     from,
     to,
