@@ -78,6 +78,8 @@ export const EVENT_REASONS = {
   RotationCompleted: 'The rotation is complete; only the new generation is trusted.',
   RotationHeld: 'The rotation cannot go on; the note names the member and the next step.',
   GrantOpened: "Leave was given for one member's Secret to change.",
+  Acknowledged:
+    'A decision rests on a claim that a member uses its Secret; the note names who makes it and who wrote it down.',
   GrantProven: 'The change was seen at the member.',
   Soaking: 'A stage is proven and held for spec.rotation.soak.',
   ApprovalNeeded:

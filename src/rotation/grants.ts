@@ -2,6 +2,7 @@ import type { Ledger, RosterEntry, Rotation } from '../api/ledger.ts';
 import { contentOf, sameBundle } from './content.ts';
 import { ask, type Finding, neededForGrant, OK, proofOf, proofOfReopened } from './evidence.ts';
 import type { Facts, MemberKey, SecretFact } from './facts.ts';
+import { cut, inventory } from './matrix.ts';
 import { names, type Story } from './story.ts';
 
 /** A rotating ledger. */
@@ -33,7 +34,7 @@ export function findProofs(facts: Facts, { rotation, roster }: Rotating, now: nu
 
 function findProof(facts: Facts, rotation: Rotation, member: MemberKey, entry: RosterEntry, now: number): Finding {
   const certificate = facts.certificates.get(member);
-  if (certificate === undefined) return ask(facts, member, null, proofOf(rotation), entry.since, now);
+  if (certificate === undefined) return ask(facts, rotation, member, null, proofOf(rotation), entry.since, now);
   if (isWaiting(entry)) {
     if (certificate.barred !== null) return { ok: false, contrary: false, ...certificate.barred };
     const message =
@@ -53,7 +54,7 @@ function findProof(facts: Facts, rotation: Rotation, member: MemberKey, entry: R
   }
   const since = isOpen(entry) ? entry.since : rotation.provenEpoch;
   const questions = entry.grant === 'Reopened' ? proofOfReopened(rotation) : proofOf(rotation);
-  return ask(facts, member, secret, questions, since, now);
+  return ask(facts, rotation, member, secret, questions, since, now);
 }
 
 /** Whether a Secret was written under the grant that its roster entry carries, with that content (design rule 3). */
@@ -78,6 +79,10 @@ export function proveGrants(rotating: Rotating, findings: Findings, epoch: numbe
     Roll: `to present its leaf of generation ${to}`,
     Drop: `to refuse generation ${from}`,
   }[stage];
+  for (const [member] of proven) {
+    const finding = findings.get(member);
+    if (finding?.ok === true) story.acknowledged(finding.claims);
+  }
   story.tell('Normal', 'GrantProven', `${stage}: ${names(proven.map(([member]) => member))} was seen ${seen}`);
   return { ...rotating, roster, rotation: { ...rotating.rotation, provenEpoch: epoch } };
 }
@@ -86,6 +91,8 @@ export function proveGrants(rotating: Rotating, findings: Findings, epoch: numbe
 export type Granting = {
   readonly members: readonly MemberKey[];
   readonly held: ReadonlyMap<MemberKey, Finding & { ok: false }>;
+  /** What the leave rests on besides what was seen. */
+  readonly claims: readonly string[];
 };
 
 /**
@@ -100,25 +107,33 @@ export function chooseGrants(facts: Facts, rotating: Rotating, findings: Finding
   const open = [...roster.values()].filter(isOpen).length;
   const room = Math.max(0, concurrency(facts, roster.size) - open - reversed.length);
   const held = new Map<MemberKey, Finding & { ok: false }>();
-  if (waiting.length === 0) return { members: [], held };
+  if (waiting.length === 0) return { members: [], held, claims: [] };
 
   for (const [member, entry] of roster) {
     const finding = findings.get(member) ?? OK;
     if (entry.grant === 'Proven' && !finding.ok && finding.contrary) held.set(member, finding);
   }
-  if (held.size > 0 || room + reversed.length === 0) return { members: [], held };
+  if (held.size > 0 || room + reversed.length === 0) return { members: [], held, claims: [] };
 
   const questions = neededForGrant(rotation);
+  const claims: string[] = [];
   for (const [member, entry] of roster) {
     if (!issued(entry)) continue;
-    const finding = ask(facts, member, secretOf(facts, member), questions, rotation.provenEpoch, now);
-    if (!finding.ok) held.set(member, finding);
+    const finding = ask(facts, rotation, member, secretOf(facts, member), questions, rotation.provenEpoch, now);
+    if (finding.ok) claims.push(...finding.claims);
+    else held.set(member, finding);
   }
   // One silent member is in everybody's way but its own; two are in everybody's.
   const grantable = held.size === 0 ? waiting : held.size === 1 ? waiting.filter((member) => held.has(member)) : [];
-  const able = grantable.filter((member) => deliverable(facts, member));
+  const stock = inventory(facts, roster);
+  const content = contentOf(rotation);
+  const able = grantable.filter((member) => {
+    const blocker = deliverable(facts, member) ? cut(facts, stock, content, member, now) : null;
+    if (blocker !== null) held.set(member, { ok: false, contrary: false, ...blocker });
+    return blocker === null && deliverable(facts, member);
+  });
   const first = able.filter((member) => reversed.includes(member));
-  return { members: [...first, ...able.filter((member) => !first.includes(member)).slice(0, room)], held };
+  return { members: [...first, ...able.filter((member) => !first.includes(member)).slice(0, room)], held, claims };
 }
 
 /** A grant that nobody can act on would only hold a slot. */
@@ -127,8 +142,7 @@ function deliverable(facts: Facts, member: MemberKey): boolean {
 }
 
 /** Opens grants: from now on the ledger says that these Secrets are to hold the stage's content. */
-export function openGrants(rotating: Rotating, members: readonly MemberKey[], epoch: number, story: Story): Rotating {
-  if (members.length === 0) return rotating;
+export function openGrants(rotating: Rotating, { members, claims }: Granting, epoch: number, story: Story): Rotating {
   const content = contentOf(rotating.rotation);
   const roster = new Map(rotating.roster);
   for (const member of members) {
@@ -137,6 +151,7 @@ export function openGrants(rotating: Rotating, members: readonly MemberKey[], ep
     const grant = entry.grant === 'Reversed' ? 'Reopened' : 'Open';
     roster.set(member, { uid: entry.uid, ...content, since: epoch, grant });
   }
+  story.acknowledged(claims);
   story.tell('Normal', 'GrantOpened', `${rotating.rotation.stage}: ${names(members)} may change now`);
   return { ...rotating, roster };
 }

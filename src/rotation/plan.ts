@@ -88,12 +88,13 @@ function rotate(facts: Facts, given: Rotating, wanted: Wanted, epoch: number, no
   const proven = proveGrants(rotating, findings, epoch, story);
   if (proven !== rotating) return { ...step, ledger: proven };
 
-  const { members, held } = chooseGrants(facts, rotating, findings, now);
-  if (members.length > 0) {
+  const granting = chooseGrants(facts, rotating, findings, now);
+  const { held } = granting;
+  if (granting.members.length > 0) {
     if (wish.paused) return { ...step, held, hold: { kind: 'pause' } };
-    return { ...step, held, ledger: openGrants(rotating, members, epoch, story) };
+    return { ...step, held, ledger: openGrants(rotating, granting, epoch, story) };
   }
-  return { ...step, held, ...advance(rotating, findings, wish, epoch, now, story) };
+  return { ...step, held, ...advance(facts, rotating, findings, epoch, now, story) };
 }
 
 function isRotating(ledger: Ledger): ledger is Rotating {

@@ -1,7 +1,8 @@
 import { type GenerationRecord, type Ledger, MAX_HISTORY, type RosterEntry, type Rotation } from '../api/ledger.ts';
 import { contentOf } from './content.ts';
-import type { Approvable, Approval, MemberKey, Wish } from './facts.ts';
+import type { Approvable, Approval, Facts, MemberKey, Wish } from './facts.ts';
 import type { Findings, Rotating } from './grants.ts';
+import { cut, inventory } from './matrix.ts';
 import type { Story } from './story.ts';
 import { rfc3339 } from './time.ts';
 
@@ -79,6 +80,8 @@ function withoutGrants(roster: Ledger['roster']): Ledger['roster'] {
 export type Hold =
   | { readonly kind: 'soak'; readonly until: number }
   | { readonly kind: 'approval'; readonly generation: number; readonly stage: Approvable }
+  /** The next stage would break a link, whatever is proven. */
+  | { readonly kind: 'unsafe'; readonly message: string }
   | { readonly kind: 'pause' };
 
 /** What a stage does when every member was proven: give way to the next, or be held. */
@@ -92,13 +95,14 @@ export interface Advance {
  * approved, and nobody has paused. The moment of proof is kept in the ledger; only contrary evidence clears it.
  */
 export function advance(
+  facts: Facts,
   rotating: Rotating,
   findings: Findings,
-  wish: Wish,
   epoch: number,
   now: number,
   story: Story,
 ): Advance {
+  const { wish } = facts;
   const { rotation, roster } = rotating;
   const stay = (ledger: Ledger, hold: Hold | null = null): Advance => ({ ledger, hold });
   const all = [...findings.values()];
@@ -114,7 +118,7 @@ export function advance(
     );
     return stay({ ...rotating, rotation: { ...rotation, provenSince: null } });
   }
-  const hold = holdOf(rotation, wish, now);
+  const hold = danger(facts, rotating, now) ?? holdOf(rotation, wish, now);
   if (hold === null) return stay(nextStage(rotating, wish, epoch, now, story));
   if (rotation.provenSince !== null) return stay(rotating, hold);
   if (hold.kind === 'soak') {
@@ -125,6 +129,14 @@ export function advance(
     );
   }
   return stay({ ...rotating, rotation: { ...rotation, provenSince: rfc3339(now) } }, hold);
+}
+
+/** Before signer and bundle change: the matrix of the whole mesh. */
+function danger(facts: Facts, { rotation, roster }: Rotating, now: number): Hold | null {
+  const stage = NEXT_STAGE[rotation.stage];
+  if (stage === null) return null;
+  const blocker = cut(facts, inventory(facts, roster), contentOf({ ...rotation, stage }), null, now);
+  return blocker === null ? null : { kind: 'unsafe', message: blocker.message };
 }
 
 const NEXT_STAGE = { Append: 'Roll', Roll: 'Drop', Drop: null } as const;

@@ -227,8 +227,8 @@ const replicationCas: readonly Row[] = [
   ),
   ca('an approval of nothing yet', { rotation: { approval: { required: ['Drop'] } } }),
   ca(
-    'an approval that misspells what it requires',
-    { rotation: { approval: { requires: ['Drop'], upTo: { generation: 2, stage: 'Roll' } } } },
+    'an approval that does not say what it is for',
+    { rotation: { approval: { upTo: { generation: 2, stage: 'Roll' } } } },
     { at: 'spec.rotation.approval.required', ...REQUIRED },
   ),
   ca(
@@ -523,6 +523,14 @@ const clusterCertificates: readonly Row[] = [
 const at = (host: string) => [{ host, port: 8201 }];
 const one = { name: 'vast1', endpoints: at('172.31.1.1') };
 const two = { name: 'vast2', endpoints: at('172.31.2.1') };
+const acknowledged = {
+  revision: '3f2a9c1b',
+  generation: 2,
+  stage: 'Append',
+  by: 'jane@example.com',
+  reason: 'restarted by hand, log of 10:32',
+  expires: '2026-12-01T00:00:00Z',
+};
 const peer = (what: string, spec: unknown, refused: Refusal | null = null): Row => ({
   kind: 'ReplicationPeer',
   what,
@@ -548,6 +556,8 @@ const replicationPeers: readonly Row[] = [
           { host: 'eu.example.com', port: 1, instances: 'One' },
           { host: '2001:db8::1', port: 65_535, instances: 'Many' },
         ],
+        proof: 'Handshake',
+        acknowledged,
       },
     ],
     probe: { interval: '1s', timeout: '100ms' },
@@ -577,7 +587,32 @@ const replicationPeers: readonly Row[] = [
     { members: [{ ...one, name: 'a.b' }] },
     { at: 'spec.members[0].name', says: 'must be a DNS label: lower-case letters, digits and hyphens' },
   ),
-  peer('a member without endpoints', { members: [{ name: 'a' }] }, { at: 'spec.members[0].endpoints', ...REQUIRED }),
+  peer('a member without endpoints, to be acknowledged', { members: [{ name: 'a' }] }),
+  peer('a member that says so', { members: [{ name: 'a', proof: 'Acknowledge' }] }),
+  peer('a member with endpoints that nobody can reach', { members: [{ ...one, proof: 'Acknowledge' }] }),
+  peer(
+    'a handshake with nowhere',
+    { members: [{ name: 'a', proof: 'Handshake' }] },
+    { at: 'spec.members[0].proof', says: 'must be Acknowledge without endpoints' },
+  ),
+  peer(
+    'an unknown proof',
+    { members: [{ ...one, proof: 'Trust' }] },
+    { at: 'spec.members[0].proof', says: 'must be one of Handshake, Acknowledge (got "Trust")', server: ENUM },
+  ),
+  ...(['revision', 'generation', 'stage', 'by', 'reason', 'expires'] as const).map((field) => {
+    const { [field]: _, ...rest } = acknowledged;
+    return peer(
+      `an acknowledgement without ${field}`,
+      { members: [{ ...one, acknowledged: rest }] },
+      { at: `spec.members[0].acknowledged.${field}`, ...REQUIRED },
+    );
+  }),
+  peer(
+    'an acknowledgement for no day',
+    { members: [{ ...one, acknowledged: { ...acknowledged, expires: 'tomorrow' } }] },
+    { at: 'spec.members[0].acknowledged.expires', says: 'must be an instant in RFC 3339', server: 'must be of type' },
+  ),
   peer(
     'a member with an empty list of endpoints',
     { members: [{ name: 'a', endpoints: [] }] },

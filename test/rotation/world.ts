@@ -5,7 +5,15 @@
 import { emptyLedger, type GenerationRecord, type Ledger } from '../../src/api/ledger.ts';
 import type { MemberKey } from '../../src/api/names.ts';
 import { sameBundle } from '../../src/rotation/content.ts';
-import type { CertificateFact, Evidence, Facts, SecretFact, Wish, Witness } from '../../src/rotation/facts.ts';
+import type {
+  Acknowledgement,
+  CertificateFact,
+  Evidence,
+  Facts,
+  SecretFact,
+  Wish,
+  Witness,
+} from '../../src/rotation/facts.ts';
 import { type Decision, plan } from '../../src/rotation/plan.ts';
 import { adoptGeneration } from '../../src/rotation/stages.ts';
 
@@ -37,6 +45,9 @@ interface Member {
   loaded: Loaded | null;
   evidence: Evidence | null;
   dark: boolean;
+  /** Nobody can look at it. */
+  probed: boolean;
+  acknowledged: Acknowledgement | null;
 }
 
 /** Something that was begun on what was true then, and is finished later. */
@@ -82,6 +93,8 @@ export class SimulatedMesh {
       loaded: null,
       evidence: null,
       dark: false,
+      probed: true,
+      acknowledged: null,
     });
   }
 
@@ -94,10 +107,19 @@ export class SimulatedMesh {
   facts(): Facts {
     const certificates = new Map<MemberKey, CertificateFact>();
     const witnesses = new Map<MemberKey, readonly Witness[]>();
-    for (const [key, { uid, exists, secret, evidence }] of this.members) {
+    for (const [key, { uid, exists, secret, evidence, probed, acknowledged }] of this.members) {
       if (exists) certificates.set(key, { uid, barred: null, secret });
       witnesses.set(key, [
-        { peer: 'mesh', member: key, roles: { listens: true, dials: true }, freshFor: 90_000, evidence },
+        {
+          peer: 'mesh',
+          member: key,
+          name: key.slice(3),
+          probed,
+          acknowledged,
+          roles: { listens: true, dials: true },
+          freshFor: 90_000,
+          evidence,
+        },
       ]);
     }
     const generations = new Map(
@@ -106,7 +128,15 @@ export class SimulatedMesh {
         { issuedAt: NOW - YEAR, notAfter: NOW + 9 * YEAR },
       ]),
     );
-    return { wish: this.wish, ledger: this.ledger, generations, certificates, witnesses, watched: () => true };
+    return {
+      wish: this.wish,
+      ledger: this.ledger,
+      generations,
+      certificates,
+      witnesses,
+      verifies: () => null,
+      watched: () => true,
+    };
   }
 
   /** The numbers that the user may ask for now: on, back, and (five at most) a new one. */
@@ -147,8 +177,8 @@ export class SimulatedMesh {
   }
 
   beginProbe(key: MemberKey): void {
-    const { secret } = this.member(key);
-    if (secret !== null)
+    const { secret, probed } = this.member(key);
+    if (secret !== null && probed)
       this.unfinished.push({ kind: 'probe', member: key, epoch: this.ledger.epoch, revision: secret.revision });
   }
 

@@ -5,6 +5,7 @@ import { caKeyOf, leafWish, secretNameOf } from '../shared/effective.ts';
 import { generationsOf } from '../shared/facts.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { isProblem, type KeptSecret, type LedgerSecret, type MemberSecret } from '../shared/secrets.ts';
+import { isProbed } from '../replicationpeer/observe.ts';
 import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
 import type { CertificateFacts, Issuing, Sighting } from './facts.ts';
 
@@ -134,14 +135,20 @@ function sightingsOf(world: World, { metadata }: ClusterCertificate, ca: string)
   const member = memberKey(metadata.namespace, metadata.name);
   const { namespace = '' } = refOf(ca);
   return [...world.peersNaming(member, namespace)].flatMap((peer) => {
-    const names = peer.spec.members.filter((each) => memberKeyOf(peer, each) === member).map(({ name }) => name);
+    const members = peer.spec.members.filter((each) => memberKeyOf(peer, each) === member);
+    const names = members.map(({ name }) => name);
+    const blind = members.every((each) => !isProbed(each));
     const seen = peer.status?.members?.find(({ name, certificate }) => names.includes(name) && certificate === member);
     return {
       peer: keyOf(peer.metadata),
       revision: seen?.revision ?? null,
       presented: seen?.presents?.fingerprint ?? null,
       reason: seen?.reason ?? 'NeverObserved',
-      message: seen?.message ?? `ReplicationPeer ${peer.metadata.name} has not probed ${names[0] ?? member} yet.`,
+      message:
+        seen?.message ??
+        (blind
+          ? `ReplicationPeer ${peer.metadata.name} does not probe ${names[0] ?? member} (no endpoints, or proof: Acknowledge).`
+          : `ReplicationPeer ${peer.metadata.name} has not probed ${names[0] ?? member} yet.`),
     };
   });
 }

@@ -2,7 +2,6 @@ import { emptyLedger, type Ledger } from '../../api/ledger.ts';
 import { FINALIZER, ledgerSecretName, REPLICATION_CA } from '../../api/names.ts';
 import type { ReplicationCA } from '../../api/objects.ts';
 import type { ReplicationCAStatus } from '../../api/replication-ca.ts';
-import type { Certificate } from '../../pki/certificate.ts';
 import type { Authority } from '../../pki/issue.ts';
 import { type Decision, plan } from '../../rotation/plan.ts';
 import { type Client, type ObjectRef, refOf } from '../../runtime/client.ts';
@@ -179,22 +178,20 @@ export function replicationCAController(tools: ReplicationCATools) {
     log: Pass['log'],
   ) {
     let { read, ledger } = given;
-    const decide = () => {
-      const generations: ReadonlyMap<number, Certificate> = generationsOf(world.secrets, ca.metadata.namespace, ledger);
-      const facts = observeRotation(world, ca, ledger, generations);
-      return { facts, decision: plan(facts, now()) };
+    const decide = async () => {
+      const signers = new Map<number, Authority>();
+      for (const [number, record] of Object.entries(ledger.generations))
+        signers.set(Number(number), await authorities.get(ref, Number(number), record, signal));
+      const facts = observeRotation(world, ca, ledger, signers, now());
+      return { signers, facts, decision: plan(facts, now()) };
     };
-    const signers: Authority[] = [];
-    for (const [number, record] of Object.entries(ledger.generations)) {
-      signers.push(await authorities.get(ref, Number(number), record, signal));
-    }
-    let { facts, decision } = decide();
+    let { signers, facts, decision } = await decide();
     if (decision.step.kind === 'rest') return { facts, decision };
 
     const live = await readLedger(ref, kept.meta.deleting, signal);
     if (live === null) throw new Error(`the ledger of ${ref.namespace}/${ref.name} is gone`);
     ({ read, ledger } = live);
-    ({ facts, decision } = decide());
+    ({ signers, facts, decision } = await decide());
     const { step } = decision;
     if (step.kind === 'rest') return { facts, decision };
 
@@ -204,7 +201,7 @@ export function replicationCAController(tools: ReplicationCATools) {
         { client, secrets: world.secrets, authorities },
         ca,
         ledger,
-        signers,
+        [...signers.values()],
         step.generation,
         now(),
         signal,

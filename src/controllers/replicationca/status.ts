@@ -206,11 +206,13 @@ function rotating(
 
 function reasonOf({ direction }: Rotation, hold: Hold | null): ConditionReason {
   if (hold?.kind === 'soak') return 'Soaking';
+  if (hold?.kind === 'unsafe') return 'BundleUnsafe';
   if (hold?.kind === 'approval') return 'WaitingForApproval';
   return direction === 'Backward' ? 'RollingBack' : 'WaitingForEvidence';
 }
 
 function holdMessage(hold: Exclude<Hold, { kind: 'pause' }>): string {
+  if (hold.kind === 'unsafe') return `proven by every member. ${hold.message}`;
   return hold.kind === 'soak'
     ? `proven by every member, held for the soak until ${secondTime(hold.until)}.`
     : `proven by every member, ${hold.stage} waits for approval. To give it, ${lineFor(hold)}.`;
@@ -223,6 +225,8 @@ function lineFor(hold: Hold): string {
       return `Nothing: the soak ends at ${secondTime(hold.until)}.`;
     case 'approval':
       return `set spec.rotation.approval.upTo: {generation: ${hold.generation}, stage: ${hold.stage}}`;
+    case 'unsafe':
+      return hold.message;
     case 'pause':
       return 'set spec.rotation.paused: false';
   }

@@ -17,7 +17,9 @@ export type Seen = NonNullable<NonNullable<ReplicationPeer['status']>['members']
 export interface PeerMember {
   readonly name: string;
   readonly certificate: MemberKey;
-  readonly endpoints: Spec['members'][number]['endpoints'];
+  readonly endpoints: NonNullable<Spec['members'][number]['endpoints']>;
+  /** Whether it is looked at. */
+  readonly probed: boolean;
   /** What its Secret holds now; null: there is none that could be presented. */
   readonly secret: { readonly revision: string; readonly leaf: Certificate } | null;
   /** What was seen of it before. */
@@ -79,6 +81,11 @@ export function resolveCa(world: World, peer: ReplicationPeer): ResolvedCa | Ref
   return { ca, missing };
 }
 
+/** Whether a member is looked at: it has endpoints, and its user does not say that they cannot be reached. */
+export function isProbed({ endpoints, proof }: Spec['members'][number]): boolean {
+  return endpoints !== undefined && proof !== 'Acknowledge';
+}
+
 /** Gathers the facts of a peer whose CA is known; null while that CA has no ledger or no signer. */
 export function observe(
   world: World,
@@ -118,7 +125,8 @@ function memberFacts(world: World, peer: ReplicationPeer, member: Spec['members'
   return {
     name: member.name,
     certificate: key,
-    endpoints: member.endpoints,
+    endpoints: member.endpoints ?? [],
+    probed: isProbed(member),
     secret: content === null ? null : { revision: content.revision, leaf: content.leaf },
     seen: peer.status?.members?.find((seen) => seen.name === member.name && seen.certificate === key) ?? null,
   };
