@@ -272,6 +272,19 @@ const status = z.object({
       mustStartBy: instant()
         .optional()
         .describe('The latest start of the next rotation that ends before something expires, RFC 3339. Default: none.'),
+      expiring: atomic(
+        z.object({
+          name: text(127).describe('A generation (G1) or a member (namespace/name). Example: storage/vast2'),
+          notAfter: instant().describe('When the certificate expires, RFC 3339. Example: 2036-10-02T00:00:00Z'),
+        }),
+        0,
+        MAX_LISTED,
+      )
+        .optional()
+        .describe(
+          `From mustStartBy on: who expires when, soonest first, at most ${MAX_LISTED}. Default: nobody expires before that.`,
+        ),
+      expiringTotal: whole(0).optional().describe('How many of them there are in all. Default: none. Example: 3'),
       next: text(MAX_MESSAGE)
         .optional()
         .describe('What to do so that the rotation goes on. Default: none. Example: make storage/vast2 reachable'),

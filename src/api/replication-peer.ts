@@ -148,6 +148,11 @@ const evidence = z.object({
     .describe(
       "Revision of the member's Secret that was read before the probe began. Default: none written yet. Example: 3f2a9c1b",
     ),
+  endpoints: atomic(text(260), 0, 16)
+    .optional()
+    .describe(
+      'Where it was looked at, host:port; what was seen elsewhere does not count. Default: nowhere yet. Example: [172.31.1.1:49002]',
+    ),
   observedAt: instant().describe('When the probe began, RFC 3339. Example: 2026-10-05T00:00:00Z'),
   presents: z
     .object({

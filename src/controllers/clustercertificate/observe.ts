@@ -5,7 +5,7 @@ import { caKeyOf, leafWish, secretNameOf } from '../shared/effective.ts';
 import { generationsOf } from '../shared/facts.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { isProblem, type KeptSecret, type LedgerSecret, type MemberSecret } from '../shared/secrets.ts';
-import { isProbed } from '../replicationpeer/observe.ts';
+import { isProbed, seenOf } from '../replicationpeer/observe.ts';
 import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
 import type { CertificateFacts, Issuing, Sighting } from './facts.ts';
 
@@ -138,7 +138,7 @@ function sightingsOf(world: World, { metadata }: ClusterCertificate, ca: string)
     const members = peer.spec.members.filter((each) => memberKeyOf(peer, each) === member);
     const names = members.map(({ name }) => name);
     const blind = members.every((each) => !isProbed(each));
-    const seen = peer.status?.members?.find(({ name, certificate }) => names.includes(name) && certificate === member);
+    const [seen] = members.flatMap((each) => seenOf(peer, each) ?? []);
     return {
       peer: keyOf(peer.metadata),
       revision: seen?.revision ?? null,

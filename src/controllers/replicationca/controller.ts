@@ -300,6 +300,7 @@ export function replicationCAController(tools: ReplicationCATools) {
       }
       tellHeld(kept, ca, status);
       tellApproval(kept, ca, status);
+      tellExpiry(kept, ca, status);
     }
     return wakeAfter(outcome, at);
   }
@@ -322,6 +323,18 @@ export function replicationCAController(tools: ReplicationCATools) {
       'RotationHeld',
       `${rotation?.stage ?? ''} waits for ${first.member} (${first.reason}): ${first.message}`,
     );
+  }
+
+  /** Tells once that certificates are about to end that only a rotation replaces. */
+  function tellExpiry(
+    kept: Kept<'ReplicationCA'>,
+    { status: before }: ReplicationCA,
+    after: ReplicationCAStatus,
+  ): void {
+    const [first] = after.rotation?.expiring ?? [];
+    if (first === undefined || before?.rotation?.expiring !== undefined) return;
+    const note = `${after.rotation?.expiringTotal ?? 0} certificates end with their generation, ${first.name} first, at ${first.notAfter}; status.rotation.expiring lists them, and only a rotation replaces them`;
+    tell(REPLICATION_CA, kept.meta, 'Warning', 'ExpiryNear', note);
   }
 
   /** Tells once that a stage waits for its approval; the note is the line to commit. */

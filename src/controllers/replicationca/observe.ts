@@ -21,7 +21,7 @@ import { allows } from '../clustercertificate/observe.ts';
 import { authorityWish, BACKDATE, caKeyOf, durationOf, secretNameOf } from '../shared/effective.ts';
 import { secretFact } from '../shared/facts.ts';
 import type { Authority } from '../../pki/issue.ts';
-import { isProbed } from '../replicationpeer/observe.ts';
+import { isProbed, type Seen, seenOf } from '../replicationpeer/observe.ts';
 import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
 import { refusedBy } from './rehearsal.ts';
 
@@ -167,7 +167,7 @@ function witnessesOf(world: World, ca: ReplicationCA): ReadonlyMap<MemberKey, re
         acknowledged: acknowledgedOf(member, kept.acknowledgers.get(member.name) ?? null),
         roles: rolesOf(peer, member.name),
         freshFor,
-        evidence: evidenceOf(peer, member.name, key),
+        evidence: evidenceOf(seenOf(peer, member)),
       };
       const known = witnesses.get(key);
       if (known === undefined) witnesses.set(key, [witness]);
@@ -198,9 +198,8 @@ function rolesOf(peer: ReplicationPeer, name: string): Roles {
   return { listens: true, dials: edges };
 }
 
-function evidenceOf(peer: ReplicationPeer, name: string, certificate: MemberKey): Evidence | null {
-  const seen = peer.status?.members?.find((each) => each.name === name && each.certificate === certificate);
-  if (seen === undefined) return null;
+function evidenceOf(seen: Seen | null): Evidence | null {
+  if (seen === null) return null;
   const known = seen.reason === 'Verified';
   return {
     epoch: seen.epoch,

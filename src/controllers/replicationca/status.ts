@@ -16,6 +16,7 @@ import type { ConditionUpdate } from '../../runtime/conditions.ts';
 import { authorityWish, type AuthorityWish, BACKDATE } from '../shared/effective.ts';
 import type { Refusal } from '../shared/refusal.ts';
 import { condition, nextConditions, progress } from '../shared/status.ts';
+import { expiring } from './expiry.ts';
 
 /** What a pass came to. */
 export interface Outcome {
@@ -82,7 +83,7 @@ export function statusOf({ ca, refusal, alarm, rotation, bundleSha256 }: Outcome
     generations: listGenerations(ledger, generations),
     ...(bundleSha256 === null ? {} : { bundle: { sha256: bundleSha256, generations: [...ledger.bundle] } }),
     members: countMembers(facts, ledger),
-    rotation: describeRotation(facts, decision, waiting, signer),
+    rotation: describeRotation(facts, decision, waiting, signer, now),
     history: ledger.history.map((entry) => ({ ...entry })),
   };
 }
@@ -301,6 +302,7 @@ function describeRotation(
   decision: Decision,
   waiting: readonly Waiting[],
   signer: Certificate | undefined,
+  now: number,
 ) {
   const { ledger, hold, stalled } = decision;
   const { rotation } = ledger;
@@ -312,7 +314,17 @@ function describeRotation(
             startBy(facts.wish, { issuedAt: signer.notBefore + BACKDATE, notAfter: signer.notAfter }),
           ),
         };
-  if (rotation === null) return mustStartBy;
+  const soon = expiring(facts, ledger, now);
+  const deadlines = {
+    ...mustStartBy,
+    ...(soon.length === 0
+      ? {}
+      : {
+          expiring: soon.slice(0, MAX_LISTED).map(({ name, notAfter }) => ({ name, notAfter: secondTime(notAfter) })),
+          expiringTotal: soon.length,
+        }),
+  };
+  if (rotation === null) return deadlines;
   const { from, to, direction, stage, startedAt, since } = rotation;
   const [first] = waiting;
   const next = stalled?.message ?? (hold === null ? first?.message : lineFor(hold));
@@ -326,6 +338,6 @@ function describeRotation(
     waitingFor: waiting.slice(0, MAX_LISTED).map((each) => ({ ...each })),
     waitingForTotal: waiting.length,
     ...(next === undefined ? {} : { next: clip(next, MAX_MESSAGE) }),
-    ...mustStartBy,
+    ...deadlines,
   };
 }

@@ -8,6 +8,7 @@ import { caKeyOf, durationOf, secretNameOf } from '../shared/effective.ts';
 import { generationsOf } from '../shared/facts.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { isProblem, type LedgerSecret } from '../shared/secrets.ts';
+import { sameJson } from '../shared/status.ts';
 import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
 
 type Spec = ReplicationPeer['spec'];
@@ -128,6 +129,18 @@ function memberFacts(world: World, peer: ReplicationPeer, member: Spec['members'
     endpoints: member.endpoints ?? [],
     probed: isProbed(member),
     secret: content === null ? null : { revision: content.revision, leaf: content.leaf },
-    seen: peer.status?.members?.find((seen) => seen.name === member.name && seen.certificate === key) ?? null,
+    seen: seenOf(peer, member),
   };
+}
+
+/** What was seen of a member of this peer, where it listens now: a changed endpoint may be another machine. */
+export function seenOf(peer: ReplicationPeer, member: Spec['members'][number]): Seen | null {
+  const certificate = memberKeyOf(peer, member);
+  const seen = peer.status?.members?.find((each) => each.name === member.name && each.certificate === certificate);
+  return seen !== undefined && sameJson(seen.endpoints ?? [], addressesOf(member.endpoints ?? [])) ? seen : null;
+}
+
+/** Endpoints as evidence names them. */
+export function addressesOf(endpoints: PeerMember['endpoints']): string[] {
+  return endpoints.map(({ host, port }) => `${host}:${port}`);
 }

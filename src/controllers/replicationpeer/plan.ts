@@ -5,7 +5,7 @@ import type { Pace } from '../../probe/pacing.ts';
 import { secondTime } from '../../runtime/clock.ts';
 import { parseCertificate } from '../../pki/certificate.ts';
 import { issuerOf } from '../shared/facts.ts';
-import { isProbed, type PeerFacts, type PeerMember, type Seen } from './observe.ts';
+import { addressesOf, isProbed, type PeerFacts, type PeerMember, type Seen } from './observe.ts';
 
 /** What is asked of one member now. */
 export interface Question {
@@ -74,6 +74,7 @@ export function toSeen(
     certificate: member.certificate,
     epoch: facts.ledger.epoch,
     ...(secret === null ? {} : { revision: secret.revision }),
+    endpoints: addressesOf(member.endpoints),
     observedAt: secondTime(observedAt),
     ...(presents === undefined ? {} : { presents }),
     // One trust store and one leaf for both roles: what a listening socket trusts, the member trusts (profile).
