@@ -33,12 +33,27 @@ function live(
     else if (dice < 0.9705) mesh.member(key).dark = false;
     else if (dice < 0.972 && mesh.members.size < 5) mesh.join(`ns/joiner${mesh.members.size}`);
     else if (dice < 0.972 + restless) mesh.wish = { ...mesh.wish, generation: pick(mesh.usable()) ?? null };
+    else if (dice < 0.974 + restless) meddle(mesh, key, random());
     else mesh.serve(key);
     sabotage(mesh);
     const [broken] = mesh.brokenLinks();
     if (broken !== undefined) return { mesh, broken: `seed ${seed}, step ${step}: ${broken}` };
   }
   return { mesh, broken: null };
+}
+
+/** What users do besides pinning generations: pause, approve, vouch for members, delete them, bring them back, let them go. */
+function meddle(mesh: SimulatedMesh, key: MemberKey, dice: number): void {
+  const member = mesh.member(key);
+  const { rotation } = mesh.ledger;
+  if (dice < 0.3) mesh.wish = { ...mesh.wish, paused: !mesh.wish.paused };
+  else if (dice < 0.55 && rotation !== null) {
+    const upTo = { generation: rotation.to, stage: dice < 0.45 ? ('Roll' as const) : ('Drop' as const) };
+    mesh.wish = { ...mesh.wish, approval: { required: ['Roll', 'Drop'], upTo: dice < 0.35 ? null : upTo } };
+  } else if (dice < 0.75) mesh.acknowledge(key);
+  else if (dice < 0.85) member.exists = false;
+  else if (dice < 0.95 || mesh.members.size < 3) member.exists = true;
+  else if (!member.exists) mesh.depart(key);
 }
 
 const LIVES = 500;
@@ -51,13 +66,19 @@ describe('a mesh in an adversarial world', () => {
     let reversals = 0;
     let rolled = 0;
     let dropped = 0;
+    let acknowledged = 0;
     for (let seed = 1; seed <= LIVES; seed++) {
       const { mesh, broken } = live(seed, STEPS);
       expect(broken).toBeNull();
       expect(mesh.mostOpen).toBeLessThanOrEqual(2);
       if (mesh.stages.has('Roll')) rolled++;
       if (mesh.stages.has('Drop')) dropped++;
-      for (const member of mesh.members.values()) member.dark = false;
+      for (const member of mesh.members.values()) {
+        member.dark = false;
+        member.exists = true;
+        acknowledged += member.acknowledged === null ? 0 : 1;
+      }
+      mesh.wish = { ...mesh.wish, paused: false, approval: { required: [], upTo: null } };
       mesh.settle();
       const { signer, rotation, generations, history } = mesh.ledger;
       expect(rotation, `seed ${seed}`).toBeNull();
@@ -75,8 +96,9 @@ describe('a mesh in an adversarial world', () => {
     // The adversary must not merely stop everything: many lives get through Append on their own.
     expect(rolled).toBeGreaterThan(LIVES / 4);
     expect(dropped).toBeGreaterThan(LIVES / 10);
+    expect(acknowledged).toBeGreaterThan(LIVES / 10);
     console.log(
-      `${LIVES} lives of ${STEPS} steps: ${rotations} rotations completed (${rollbacks} of them back), turned round ${reversals} times, ${rolled} lives in Roll and ${dropped} in Drop before help came`,
+      `${LIVES} lives of ${STEPS} steps: ${rotations} rotations completed (${rollbacks} of them back), turned round ${reversals} times, ${acknowledged} members vouched for, ${rolled} lives in Roll and ${dropped} in Drop before help came`,
     );
   });
 

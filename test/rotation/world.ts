@@ -43,6 +43,8 @@ interface Member {
   mounted: SecretFact | null;
   /** What its process uses. */
   loaded: Loaded | null;
+  /** The revision of the Secret that this came from. */
+  inUse: string;
   evidence: Evidence | null;
   dark: boolean;
   /** Nobody can look at it. */
@@ -91,6 +93,7 @@ export class SimulatedMesh {
       secret: null,
       mounted: null,
       loaded: null,
+      inUse: '',
       evidence: null,
       dark: false,
       probed: true,
@@ -218,8 +221,14 @@ export class SimulatedMesh {
     if (after !== null) this.stages.add(after.stage);
     if (before !== null && after !== null && before.to !== after.to) this.reversals++;
     this.ledger = next;
+    for (const [key, member] of this.members) if (this.#left(key)) member.loaded = null;
     const slots = [...next.roster.values()].filter(({ grant }) => grant !== null && grant !== 'Proven').length;
     this.mostOpen = Math.max(this.mostOpen, slots);
+  }
+
+  /** Its ClusterCertificate was deleted and the ledger does not know it any more: it replicates no more. */
+  #left(key: MemberKey): boolean {
+    return !this.member(key).exists && !this.ledger.roster.has(key);
   }
 
   #see(key: MemberKey, epoch: number, revision: string): Evidence {
@@ -250,7 +259,8 @@ export class SimulatedMesh {
   load(key: MemberKey): void {
     const member = this.member(key);
     const { mounted, dark } = member;
-    if (dark || mounted === null || mounted.leaf === null || mounted.bundle === null) return;
+    if (dark || this.#left(key) || mounted === null || mounted.leaf === null || mounted.bundle === null) return;
+    member.inUse = mounted.revision;
     member.loaded = { leaf: mounted.leaf, bundle: mounted.bundle, fingerprint: mounted.leafFingerprint };
   }
 
@@ -299,6 +309,26 @@ export class SimulatedMesh {
       begin();
       if (this.unfinished.length > before) this.finish(before);
     }
+  }
+
+  /** Somebody looks at the member itself, and vouches for it when it does use what its Secret holds. */
+  acknowledge(key: MemberKey): void {
+    const member = this.member(key);
+    const { secret, loaded } = member;
+    const { rotation } = this.ledger;
+    if (rotation === null || secret === null || loaded === null || member.inUse !== secret.revision) return;
+    const { to: generation, stage } = rotation;
+    const { revision } = secret;
+    const claim = { by: 'jane', manager: null, reason: 'seen', expires: this.now + 3_600_000 };
+    member.acknowledged = { revision, generation, stage, ...claim };
+  }
+
+  /** The machine behind a deleted member is gone, and its user says so. */
+  depart(key: MemberKey): void {
+    if (this.member(key).exists) throw new Error(`${key} is still there`);
+    this.members.delete(key);
+    this.unfinished = this.unfinished.filter((task) => task.kind === 'plan' || task.member !== key);
+    this.wish = { ...this.wish, departed: new Set([...this.wish.departed, key]) };
   }
 
   // ---- what must hold ---------------------------------------------------------------------------------------------
