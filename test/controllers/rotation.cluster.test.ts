@@ -346,6 +346,17 @@ test.concurrent(
       },
       TIMEOUT,
     );
+    const { expiring, expiringTotal } = await here.cas.until(
+      'who expires is listed',
+      () =>
+        (here.cas.get('mesh')?.status?.rotation?.expiring?.length ?? 0) > 0 && here.cas.get('mesh')?.status?.rotation,
+    );
+    expect(expiringTotal).toBe(3);
+    expect(expiring?.map(({ name }) => name).toSorted()).toEqual(['G2', `${here.namespace}/a`, `${here.namespace}/b`]);
+    await here.eventUntil('ReplicationCA', 'mesh', 'ExpiryNear', /^3 certificates end with their generation, /);
+    await here.condition('ClusterCertificate', 'a', 'Ready', {
+      message: /would not live longer\. Rotate the CA: set spec\.rotation\.generation of ReplicationCA \S+ to 3\.$/,
+    });
     expect(lapses(here)).toEqual([]);
     await mesh.want({ generation: 3, maxConcurrent: 2 });
     await mesh.ledgerUntil('the next begins', (ledger) => ledger.rotation?.to === 3);
