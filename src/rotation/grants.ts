@@ -103,9 +103,9 @@ export function chooseGrants(facts: Facts, rotating: Rotating, findings: Finding
   const { rotation, roster } = rotating;
   const waiting = [...roster].filter(([, entry]) => isWaiting(entry)).map(([member]) => member);
   // What was open when the rotation turned round has its slot already.
-  const reversed = waiting.filter((member) => roster.get(member)?.grant === 'Reversed');
+  const reversed = [...roster.values()].filter(({ grant }) => grant === 'Reversed').length;
   const open = [...roster.values()].filter(isOpen).length;
-  const room = Math.max(0, concurrency(facts, roster.size) - open - reversed.length);
+  const room = Math.max(0, concurrency(facts, roster.size) - open - reversed);
   const held = new Map<MemberKey, Finding & { ok: false }>();
   if (waiting.length === 0) return { members: [], held, claims: [] };
 
@@ -113,7 +113,7 @@ export function chooseGrants(facts: Facts, rotating: Rotating, findings: Finding
     const finding = findings.get(member) ?? OK;
     if (entry.grant === 'Proven' && !finding.ok && finding.contrary) held.set(member, finding);
   }
-  if (held.size > 0 || room + reversed.length === 0) return { members: [], held, claims: [] };
+  if (held.size > 0 || room + reversed === 0) return { members: [], held, claims: [] };
 
   const questions = neededForGrant(rotation);
   const claims: string[] = [];
@@ -127,13 +127,19 @@ export function chooseGrants(facts: Facts, rotating: Rotating, findings: Finding
   const grantable = held.size === 0 ? waiting : held.size === 1 ? waiting.filter((member) => held.has(member)) : [];
   const stock = inventory(facts, roster);
   const content = contentOf(rotation);
-  const able = grantable.filter((member) => {
-    const blocker = deliverable(facts, member) ? cut(facts, stock, content, member, now) : null;
-    if (blocker !== null) held.set(member, { ok: false, contrary: false, ...blocker });
-    return blocker === null && deliverable(facts, member);
-  });
-  const first = able.filter((member) => reversed.includes(member));
-  return { members: [...first, ...able.filter((member) => !first.includes(member)).slice(0, room)], held, claims };
+  const granted = (candidates: readonly MemberKey[], most: number): MemberKey[] => {
+    const members: MemberKey[] = [];
+    for (const member of candidates) {
+      if (members.length === most) break;
+      if (!deliverable(facts, member)) continue;
+      const blocker = cut(facts, stock, content, member, now);
+      if (blocker === null) members.push(member);
+      else held.set(member, { ok: false, contrary: false, ...blocker });
+    }
+    return members;
+  };
+  const waitsFor = (grant: RosterEntry['grant']) => grantable.filter((member) => roster.get(member)?.grant === grant);
+  return { members: [...granted(waitsFor('Reversed'), reversed), ...granted(waitsFor(null), room)], held, claims };
 }
 
 /** A grant that nobody can act on would only hold a slot. */

@@ -277,6 +277,7 @@ test.concurrent(
 
     await mesh.want({ generation: 2, paused: true, approval });
     await rotating('RotationPending', /paused is true; the rotation to generation 2 begins when it is false\.$/);
+    await nextIs('set spec.rotation.paused: false');
     expect(generationSecrets(here).map(([number]) => number)).toEqual([1]);
 
     await mesh.want({ generation: 2, approval });

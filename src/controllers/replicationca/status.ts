@@ -233,6 +233,14 @@ function lineFor(hold: Hold): string {
   }
 }
 
+/** What to do so that it goes on; undefined: nothing waits, or it waits for nobody in particular. */
+function nextLine({ stalled, pending, hold, ledger }: Decision, [first]: readonly Waiting[]): string | undefined {
+  if (stalled !== null) return stalled.message;
+  if (pending?.reason === 'Paused') return lineFor({ kind: 'pause' });
+  if (hold !== null) return lineFor(hold);
+  return ledger.rotation === null ? pending?.message : first?.message;
+}
+
 /** A changed key, name or duration applies to the next generation (design rule 8). */
 function specChange(wish: AuthorityWish, ledger: Ledger, signer: Certificate | undefined): string | null {
   if (signer === undefined || ledger.signer === null) return null;
@@ -304,8 +312,10 @@ function describeRotation(
   signer: Certificate | undefined,
   now: number,
 ) {
-  const { ledger, hold, stalled } = decision;
+  const { ledger } = decision;
   const { rotation } = ledger;
+  const line = nextLine(decision, waiting);
+  const next = line === undefined ? {} : { next: clip(line, MAX_MESSAGE) };
   const mustStartBy =
     signer === undefined
       ? {}
@@ -324,10 +334,8 @@ function describeRotation(
           expiringTotal: soon.length,
         }),
   };
-  if (rotation === null) return deadlines;
+  if (rotation === null) return { ...next, ...deadlines };
   const { from, to, direction, stage, startedAt, since } = rotation;
-  const [first] = waiting;
-  const next = stalled?.message ?? (hold === null ? first?.message : lineFor(hold));
   return {
     from,
     to,
@@ -337,7 +345,7 @@ function describeRotation(
     stageStartedAt: since,
     waitingFor: waiting.slice(0, MAX_LISTED).map((each) => ({ ...each })),
     waitingForTotal: waiting.length,
-    ...(next === undefined ? {} : { next: clip(next, MAX_MESSAGE) }),
+    ...next,
     ...deadlines,
   };
 }
