@@ -21,7 +21,14 @@ export interface GenerationRecord {
   readonly passphraseRef: { readonly name: string; readonly key: string } | null;
 }
 
-type Grant = 'Open' | 'Proven';
+/**
+ * Open: the Secret may change, and was not seen to have arrived. Proven: it was.
+ * Reversed: it was open when the rotation turned round; it keeps its slot and its content until the opposite grant may be given.
+ * Reopened: that opposite grant. Open, and its Secret comes with a new leaf, for only the leaf tells that this content has arrived and
+ * not one that was still on its way.
+ */
+const GRANTS = ['Open', 'Proven', 'Reversed', 'Reopened'] as const;
+export type Grant = (typeof GRANTS)[number];
 
 /** One member. Replaced as a whole, never changed in place. */
 export interface RosterEntry {
@@ -69,6 +76,8 @@ export interface Ledger {
   readonly bundle: readonly number[];
   readonly rotation: Rotation | null;
   readonly roster: ReadonlyMap<MemberKey, RosterEntry>;
+  /** The last rotation was rolled back while `spec.rotation.generation` was unset: nothing starts by itself until it is set. */
+  readonly held: boolean;
   /** The last MAX_HISTORY, oldest first. */
   readonly history: readonly HistoryEntry[];
   /** When the ledger was created, RFC 3339. */
@@ -98,6 +107,7 @@ export const emptyLedger = (created: string): Ledger => ({
   bundle: [],
   rotation: null,
   roster: new Map(),
+  held: false,
   history: [],
   created,
 });
@@ -178,6 +188,7 @@ const headSchema = z.strictObject({
       provenEpoch: counted,
     })
     .nullable(),
+  held: z.boolean().default(false), // ledgers of before there were rollbacks have none
   history: z
     .array(z.strictObject({ generation: generationNumber, startedAt: instant, completedAt: instant }))
     .max(MAX_HISTORY),
@@ -271,6 +282,7 @@ function readRow(member: string, row: unknown, epoch: number, generations: Ledge
   if (typeof since !== 'number' || !Number.isSafeInteger(since) || since < 1 || since > epoch) {
     throw wrong(`since must be an epoch from 1 to ${epoch}, it is ${shown(since)}`);
   }
-  if (grant !== null && grant !== 'Open' && grant !== 'Proven') throw wrong(`grant must be Open, Proven or null`);
-  return { uid, leaf, bundle, since, grant };
+  const known = GRANTS.find((each) => each === grant) ?? null;
+  if (grant !== null && known === null) throw wrong(`grant must be ${GRANTS.join(', ')} or null`);
+  return { uid, leaf, bundle, since, grant: known };
 }

@@ -72,12 +72,30 @@ const maxConcurrent = withRules(
   },
 );
 
+const APPROVABLE = ['Roll', 'Drop'] as const;
+const approval = z.object({
+  required: atomic(z.enum(APPROVABLE), 1, APPROVABLE.length).describe(
+    'Stages that are entered only with approval: Roll, Drop. Required. Example: [Roll, Drop]',
+  ),
+  upTo: z
+    .object({
+      generation: generationNumber().describe('The generation that the rotation leads to. Required. Example: 2'),
+      stage: z.enum(APPROVABLE).describe('The last stage that may be entered: Roll or Drop. Required. Example: Roll'),
+    })
+    .optional()
+    .describe(
+      'What is approved: this stage and those before it, in the rotation to this generation and in no other. ' +
+        'Default: nothing. Example: {generation: 2, stage: Roll}',
+    ),
+});
+
 const rotation = z.object({
   generation: generationNumber()
     .optional()
     .describe(
-      'The wanted signer. A number above every one used so far, by at most 1000, rotates to it, once; the present one stays. Any ' +
-        'other number is refused by the condition Stalled. Default: decided by renewBefore. Example: 2',
+      'The wanted signer. A number above every one used so far, by at most 1000, rotates to it, once; the present one stays. While a ' +
+        'rotation runs, the number that it came from rolls it back, until the old key is destroyed. Any other number is refused by ' +
+        'the condition Stalled. Default: decided by renewBefore. Example: 2',
     ),
   maxConcurrent: maxConcurrent
     .optional()
@@ -90,6 +108,16 @@ const rotation = z.object({
     .describe(
       'Extra hold after a stage is proven, never instead of the proof. Go duration, 0s to 720h. Default: 0s. Example: 10m',
     ),
+  paused: z
+    .boolean()
+    .optional()
+    .describe(
+      'true holds a rotation where it is: no member is let change, no stage is entered, none starts or turns round. What is under ' +
+        'way is finished. Default: false. Example: true',
+    ),
+  approval: approval
+    .optional()
+    .describe('Stages that wait for you before they are entered. A rollback needs none. Default: none waits.'),
   departed: setOf(memberName(), MAX_MEMBERS)
     .optional()
     .describe(
@@ -244,6 +272,19 @@ const status = z.object({
       mustStartBy: instant()
         .optional()
         .describe('The latest start of the next rotation that ends before something expires, RFC 3339. Default: none.'),
+      expiring: atomic(
+        z.object({
+          name: text(127).describe('A generation (G1) or a member (namespace/name). Example: storage/vast2'),
+          notAfter: instant().describe('When the certificate expires, RFC 3339. Example: 2036-10-02T00:00:00Z'),
+        }),
+        0,
+        MAX_LISTED,
+      )
+        .optional()
+        .describe(
+          `From mustStartBy on: who expires when, soonest first, at most ${MAX_LISTED}. Default: nobody expires before that.`,
+        ),
+      expiringTotal: whole(0).optional().describe('How many of them there are in all. Default: none. Example: 3'),
       next: text(MAX_MESSAGE)
         .optional()
         .describe('What to do so that the rotation goes on. Default: none. Example: make storage/vast2 reachable'),

@@ -45,7 +45,21 @@ const endpoint = z.object({
     ),
 });
 
-const member = z.object({
+const PROOFS = ['Handshake', 'Acknowledge'] as const;
+const STAGES = ['Append', 'Roll', 'Drop'] as const;
+
+const acknowledged = z.object({
+  revision: text(64).describe(
+    "Revision of the member's Secret that it was seen to use, as in status.revision of its ClusterCertificate. Required. Example: 3f2a9c1b",
+  ),
+  generation: whole(1, MAX_GENERATION).describe('The generation that the rotation leads to. Required. Example: 2'),
+  stage: z.enum(STAGES).describe('The stage of the rotation: Append, Roll or Drop. Required. Example: Append'),
+  by: text(253).describe('Who has seen it: a claim, nobody checks it. Required. Example: jane@example.com'),
+  reason: text(MAX_MESSAGE).describe('How it was seen. Required. Example: restarted by hand, log of 10:32'),
+  expires: instant().describe('Until when it counts, RFC 3339. Required. Example: 2026-12-01T00:00:00Z'),
+});
+
+const memberFields = z.object({
   name: label().describe('Name of the member within this peer: a DNS label. Required. Example: vast1'),
   certificateRef: z
     .object({
@@ -56,7 +70,28 @@ const member = z.object({
     .describe(
       "The ClusterCertificate of the member. Default: the one with the member's name, in this peer's namespace.",
     ),
-  endpoints: atomic(endpoint, 1, 16).describe('Where the member listens, 1 to 16. Required.'),
+  endpoints: atomic(endpoint, 1, 16)
+    .optional()
+    .describe('Where the member listens, 1 to 16. Default: nowhere; then it cannot be probed, only acknowledged.'),
+  proof: z
+    .enum(PROOFS)
+    .optional()
+    .describe(
+      'Handshake: the member is probed at its endpoints. Acknowledge: it is not, and a rotation waits for acknowledged. ' +
+        'Default: Handshake with endpoints, Acknowledge without. Example: Acknowledge',
+    ),
+  acknowledged: acknowledged
+    .optional()
+    .describe(
+      'That somebody has seen this member use what its Secret holds. It stands for what probes leave unknown, never against what ' +
+        'one has seen; and only for this revision, stage and generation, until it expires. Default: none.',
+    ),
+});
+const member = withRules(memberFields, {
+  cel: "!has(self.proof) || self.proof != 'Handshake' || has(self.endpoints)",
+  says: 'must be Acknowledge without endpoints: there is nothing to shake hands with',
+  at: 'proof',
+  holds: ({ proof, endpoints }) => proof !== 'Handshake' || endpoints !== undefined,
 });
 
 const spec = withRules(
@@ -113,11 +148,10 @@ const evidence = z.object({
     .describe(
       "Revision of the member's Secret that was read before the probe began. Default: none written yet. Example: 3f2a9c1b",
     ),
-  endpoints: text(8)
+  endpoints: atomic(text(268), 0, 16)
     .optional()
     .describe(
-      'Digest of the endpoints at which it was seen: what was seen at others than spec.members[].endpoints does not count. ' +
-        'Default: not known. Example: 3f2a9c1b',
+      'Where it was looked at, host:port; what was seen elsewhere does not count. Default: nowhere yet. Example: [172.31.1.1:49002]',
     ),
   observedAt: instant().describe('When the probe began, RFC 3339. Example: 2026-10-05T00:00:00Z'),
   presents: z

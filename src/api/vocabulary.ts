@@ -53,6 +53,9 @@ export const CONDITION_REASONS = {
   Stable: 'No rotation is under way.',
   RotationPending: 'A change is wanted and waits until it may begin.',
   WaitingForEvidence: 'The stage waits until it was seen at every member.',
+  RollingBack: 'The rotation goes back to where it came from; it waits until that was seen at every member.',
+  WaitingForApproval: 'Proven; the next stage is entered with spec.rotation.approval.upTo.',
+  Paused: 'spec.rotation.paused holds the rotation.',
   Soaking: 'Proven; spec.rotation.soak has not passed yet.',
   // Delivered
   Presented: 'Delivered: a probe saw this leaf.',
@@ -70,12 +73,17 @@ export const EVENT_REASONS = {
   GenerationMinted: 'A CA key and certificate were made.',
   GenerationRemoved: 'The Secret of a dropped generation was deleted.',
   RotationStarted: 'A rotation to another generation began.',
+  RotationReversed: 'The rotation turned round: spec.rotation.generation names the generation that it came from.',
   StageEntered: 'A stage of the rotation began.',
   RotationCompleted: 'The rotation is complete; only the new generation is trusted.',
   RotationHeld: 'The rotation cannot go on; the note names the member and the next step.',
   GrantOpened: "Leave was given for one member's Secret to change.",
+  Acknowledged:
+    'A decision rests on a claim that a member uses its Secret; the note names who makes it and who wrote it down.',
   GrantProven: 'The change was seen at the member.',
   Soaking: 'A stage is proven and held for spec.rotation.soak.',
+  ApprovalNeeded:
+    'A stage is proven, and the next one waits for spec.rotation.approval; the note is the line to commit.',
   ProofLost: 'What was proven no longer holds; the soak begins anew.',
   MemberJoined: 'A member was added to the mesh.',
   MemberLeft: 'A member left the mesh; its leaf stays accepted until its generation is dropped.',

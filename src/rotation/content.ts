@@ -6,14 +6,15 @@ export interface Content {
   readonly bundle: readonly number[];
 }
 
-/** The content that a stage gives to a member. */
+/** The content that a stage gives to a member, in either direction. */
 export function contentOf(rotation: Pick<Rotation, 'from' | 'to' | 'stage'>): Content {
   const { from, to, stage } = rotation;
+  const both = [Math.min(from, to), Math.max(from, to)];
   switch (stage) {
     case 'Append':
-      return { leaf: from, bundle: [from, to] };
+      return { leaf: from, bundle: both };
     case 'Roll':
-      return { leaf: to, bundle: [from, to] };
+      return { leaf: to, bundle: both };
     case 'Drop':
       return { leaf: to, bundle: [to] };
   }

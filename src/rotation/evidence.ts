@@ -1,13 +1,18 @@
 import type { Rotation } from '../api/ledger.ts';
+import { contentOf } from './content.ts';
 import type { Blocker, Evidence, Facts, MemberKey, SecretFact, Witness } from './facts.ts';
+import { rfc3339 } from './time.ts';
 
 /**
  * What the evidence says about one question. `contrary` tells a seen *no* from a mere *unknown*:
  * both block, but only a seen no stops what already runs.
  */
-export type Finding = { readonly ok: true } | ({ readonly ok: false; readonly contrary: boolean } & Blocker);
+export type Finding =
+  /** `claims`: what it rests on besides what was seen. */
+  | { readonly ok: true; readonly claims: readonly string[] }
+  | ({ readonly ok: false; readonly contrary: boolean } & Blocker);
 
-export const OK: Finding = { ok: true };
+export const OK: Finding = { ok: true, claims: [] };
 const unknown = (reason: string, message: string): Finding => ({ ok: false, contrary: false, reason, message });
 const contrary = (reason: string, message: string): Finding => ({ ok: false, contrary: true, reason, message });
 
@@ -31,6 +36,11 @@ export function proofOf(rotation: Rotation): readonly Question[] {
   }
 }
 
+/** What is asked of a member whose grant was turned round: what the stage asks, and the very leaf that came with it. */
+export function proofOfReopened(rotation: Rotation): readonly Question[] {
+  return [...proofOf(rotation), { kind: 'presents', generation: contentOf(rotation).leaf }];
+}
+
 /** What a grant asks of every *other* member: that it will accept what the grantee is about to show, and be accepted. */
 export function neededForGrant(rotation: Rotation): readonly Question[] {
   switch (rotation.stage) {
@@ -47,11 +57,13 @@ export function neededForGrant(rotation: Rotation): readonly Question[] {
 }
 
 /**
- * Asks every witness of a member all questions; the first answer that is not *yes* is the finding, a seen no before an unknown.
+ * Asks every witness of a member all questions; the first answer that is not *yes* is the finding, a seen no before an unknown. What is
+ * unknown may be acknowledged.
  * @param sinceEpoch evidence of an older epoch is unknown: the question was asked later
  */
 export function ask(
   facts: Facts,
+  rotation: Rotation,
   member: MemberKey,
   secret: SecretFact | null,
   questions: readonly Question[],
@@ -67,14 +79,68 @@ export function ask(
       `${member} is in no ReplicationPeer of the CA's namespace, so nothing is known of it. Add it to spec.members of one.`,
     );
   }
-  let first: Finding = OK;
-  for (const witness of witnesses) {
-    const finding = hear(witness, secret, questions, sinceEpoch, now);
-    if (finding.ok) continue;
-    if (finding.contrary) return finding;
-    if (first.ok) first = finding;
+  return worst(
+    witnesses.map((witness) => {
+      const found = look(witness, secret, questions, sinceEpoch, now);
+      return found.ok || found.contrary ? found : acknowledge(witness, secret, questions, rotation, found, now);
+    }),
+  );
+}
+
+/** A seen no before an unknown, an unknown before a yes. */
+function worst(findings: readonly Finding[]): Finding {
+  const no = findings.find((finding) => !finding.ok && finding.contrary) ?? findings.find(({ ok }) => !ok);
+  return no ?? { ok: true, claims: findings.flatMap((finding) => (finding.ok ? finding.claims : [])) };
+}
+
+/**
+ * What an acknowledgement makes of an unknown. It says that the member uses this revision of its Secret, so it answers what that content
+ * answers. Never against a seen no, however old: what was seen of this very revision stands until something else is seen.
+ */
+function acknowledge(
+  witness: Witness,
+  secret: SecretFact,
+  questions: readonly Question[],
+  rotation: Rotation,
+  unknownBecause: Finding,
+  now: number,
+): Finding {
+  const { acknowledged, evidence, member, name, peer, probed } = witness;
+  const { stage, to } = rotation;
+  const counts =
+    acknowledged !== null &&
+    acknowledged.revision === secret.revision &&
+    acknowledged.generation === to &&
+    acknowledged.stage === stage &&
+    now < acknowledged.expires &&
+    questions.every((question) => holds(question, secret));
+  if (!counts) {
+    if (probed) return unknownBecause;
+    return unknown(
+      'NotAcknowledged',
+      `${member} is not probed. When you have seen that it uses its Secret, set spec.members[name=${name}].acknowledged of ReplicationPeer ${peer}: {revision: ${secret.revision}, generation: ${to}, stage: ${stage}, by: <you>, reason: <how>, expires: <when>}.`,
+    );
   }
-  return first;
+  if (evidence !== null && evidence.revision === secret.revision) {
+    const seen = worst(questions.map((question) => answer(question, witness, evidence, secret)));
+    if (!seen.ok && seen.contrary) return seen;
+  }
+  const { by, manager, reason, expires } = acknowledged;
+  const writer = manager === null ? '' : `, written down by field manager ${manager}`;
+  const claim = `${stage} to generation ${to}: ${by} claims that ${member} uses revision ${secret.revision} of its Secret (${reason}${writer}); it counts until ${rfc3339(expires)}`;
+  return { ok: true, claims: [claim] };
+}
+
+/** Whether a member that uses this content answers yes. */
+function holds({ kind, generation }: Question, { leaf, bundle }: SecretFact): boolean {
+  switch (kind) {
+    case 'trusts':
+      return bundle?.includes(generation) === true;
+    case 'presents':
+      return leaf === generation;
+    case 'refuses':
+      return bundle?.includes(generation) === false;
+  }
 }
 
 function missingSecret(facts: Facts, member: MemberKey): Finding {
@@ -97,7 +163,8 @@ function missingSecret(facts: Facts, member: MemberKey): Finding {
   );
 }
 
-function hear(
+/** What was seen, by one peer. */
+function look(
   witness: Witness,
   secret: SecretFact,
   questions: readonly Question[],
@@ -126,14 +193,7 @@ function hear(
       `${member} was not seen since the last change. ${why}`,
     );
   }
-  let first: Finding = OK;
-  for (const question of questions) {
-    const finding = answer(question, witness, evidence, secret);
-    if (finding.ok) continue;
-    if (finding.contrary) return finding;
-    if (first.ok) first = finding;
-  }
-  return first;
+  return worst(questions.map((question) => answer(question, witness, evidence, secret)));
 }
 
 /** Clocks of one cluster differ by less; more is a wrong clock. */

@@ -1,4 +1,4 @@
-import type { Ledger } from '../api/ledger.ts';
+import type { Ledger, Rotation } from '../api/ledger.ts';
 import type { MemberKey } from '../api/names.ts';
 
 export type { MemberKey };
@@ -45,10 +45,29 @@ export interface Evidence {
   readonly message: string;
 }
 
+/** Somebody's claim that a member uses exactly what its Secret holds in this revision. */
+export interface Acknowledgement {
+  readonly revision: string;
+  /** The running rotation that it is made for: where it leads, and its stage. */
+  readonly generation: number;
+  readonly stage: Rotation['stage'];
+  readonly expires: number;
+  /** Who claims it; unchecked. */
+  readonly by: string;
+  /** The field manager that wrote it down; null where the API server does not say. */
+  readonly manager: string | null;
+  readonly reason: string;
+}
+
 /** One ReplicationPeer's view of one member. */
 export interface Witness {
   readonly peer: string;
   readonly member: MemberKey;
+  /** What the member is called in this peer. */
+  readonly name: string;
+  /** Not probed: only an acknowledgement can tell anything of it. */
+  readonly probed: boolean;
+  readonly acknowledged: Acknowledgement | null;
   readonly roles: Roles;
   /** How long what it saw counts, in milliseconds. */
   readonly freshFor: number;
@@ -67,6 +86,16 @@ export interface GenerationFact {
   readonly notAfter: number;
 }
 
+/** A stage that can wait for approval before it is entered. */
+export type Approvable = 'Roll' | 'Drop';
+
+/** `spec.rotation.approval`. */
+export interface Approval {
+  readonly required: readonly Approvable[];
+  /** Approved: this stage and those before it, of the rotation to this generation only. */
+  readonly upTo: { readonly generation: number; readonly stage: Approvable } | null;
+}
+
 /** What the user wants of the CA; durations in milliseconds. */
 export interface Wish {
   /** `spec.rotation.generation`; null when Replicert is to decide by `renewBefore`. */
@@ -74,6 +103,9 @@ export interface Wish {
   readonly renewBefore: number;
   readonly soak: number;
   readonly maxConcurrent: number | `${number}%`;
+  /** Nothing is granted, entered, started or turned round. */
+  readonly paused: boolean;
+  readonly approval: Approval;
   readonly departed: ReadonlySet<MemberKey>;
   /** The ReplicationCA is being deleted: nothing starts any more, members only leave. */
   readonly deleting: boolean;
@@ -88,6 +120,11 @@ export interface Facts {
   readonly certificates: ReadonlyMap<MemberKey, CertificateFact>;
   /** Every peer's view of a member, by member. */
   readonly witnesses: ReadonlyMap<MemberKey, readonly Witness[]>;
+  /**
+   * Whether a leaf of this generation is accepted by every kind of verifier (one that takes the first, the last, or any CA that could be
+   * the issuer) that trusts these generations, in this order. Null: it is; else why not.
+   */
+  readonly verifies: (leaf: number, bundle: readonly number[]) => string | null;
   /** Whether the namespace of this member is read at all: absence counts only where somebody looked. */
   readonly watched: (namespace: string) => boolean;
 }

@@ -1,7 +1,8 @@
 import type { Ledger, RosterEntry, Rotation } from '../api/ledger.ts';
 import { contentOf, sameBundle } from './content.ts';
-import { ask, type Finding, neededForGrant, OK, proofOf } from './evidence.ts';
+import { ask, type Finding, neededForGrant, OK, proofOf, proofOfReopened } from './evidence.ts';
 import type { Facts, MemberKey, SecretFact } from './facts.ts';
+import { cut, inventory } from './matrix.ts';
 import { names, type Story } from './story.ts';
 
 /** A rotating ledger. */
@@ -15,6 +16,12 @@ const secretOf = (facts: Facts, member: MemberKey): SecretFact | null => facts.c
 /** A member that was never given a Secret cannot break anything and is not asked for evidence (design rule 5). */
 const issued = (entry: RosterEntry): boolean => entry.leaf !== null;
 
+/** A grant under way, to be proven. */
+const isOpen = ({ grant }: RosterEntry): boolean => grant === 'Open' || grant === 'Reopened';
+
+/** Still to be granted in this stage; whoever was granted before the rotation turned round is among them. */
+const isWaiting = ({ grant }: RosterEntry): boolean => grant === null || grant === 'Reversed';
+
 /**
  * Asks the running stage's proof of every member that holds a grant. An open grant is judged on evidence from after its own
  * Secret was written; a proven one on evidence from after the last proof, so that a member that came back with old files shows.
@@ -27,10 +34,14 @@ export function findProofs(facts: Facts, { rotation, roster }: Rotating, now: nu
 
 function findProof(facts: Facts, rotation: Rotation, member: MemberKey, entry: RosterEntry, now: number): Finding {
   const certificate = facts.certificates.get(member);
-  if (certificate === undefined) return ask(facts, member, null, proofOf(rotation), entry.since, now);
-  if (entry.grant === null) {
+  if (certificate === undefined) return ask(facts, rotation, member, null, proofOf(rotation), entry.since, now);
+  if (isWaiting(entry)) {
     if (certificate.barred !== null) return { ok: false, contrary: false, ...certificate.barred };
-    return { ok: false, contrary: false, reason: 'WaitingForGrant', message: `${member} waits for its turn.` };
+    const message =
+      entry.grant === null
+        ? `${member} waits for its turn.`
+        : `${member} was about to change when the rotation turned round; it is turned round before any other.`;
+    return { ok: false, contrary: false, reason: 'WaitingForGrant', message };
   }
   const { secret } = certificate;
   if (secret !== null && !written(secret, entry)) {
@@ -41,8 +52,9 @@ function findProof(facts: Facts, rotation: Rotation, member: MemberKey, entry: R
       message: `The Secret of ${member} is about to be written.`,
     };
   }
-  const since = entry.grant === 'Open' ? entry.since : rotation.provenEpoch;
-  return ask(facts, member, secret, proofOf(rotation), since, now);
+  const since = isOpen(entry) ? entry.since : rotation.provenEpoch;
+  const questions = entry.grant === 'Reopened' ? proofOfReopened(rotation) : proofOf(rotation);
+  return ask(facts, rotation, member, secret, questions, since, now);
 }
 
 /** Whether a Secret was written under the grant that its roster entry carries, with that content (design rule 3). */
@@ -57,9 +69,7 @@ function written(secret: SecretFact, entry: RosterEntry): boolean {
 
 /** Marks the open grants whose proof was found. */
 export function proveGrants(rotating: Rotating, findings: Findings, epoch: number, story: Story): Rotating {
-  const proven = [...rotating.roster].filter(
-    ([member, entry]) => entry.grant === 'Open' && findings.get(member)?.ok === true,
-  );
+  const proven = [...rotating.roster].filter(([member, entry]) => isOpen(entry) && findings.get(member)?.ok === true);
   if (proven.length === 0) return rotating;
   const roster = new Map(rotating.roster);
   for (const [member, entry] of proven) roster.set(member, { ...entry, grant: 'Proven' });
@@ -69,6 +79,10 @@ export function proveGrants(rotating: Rotating, findings: Findings, epoch: numbe
     Roll: `to present its leaf of generation ${to}`,
     Drop: `to refuse generation ${from}`,
   }[stage];
+  for (const [member] of proven) {
+    const finding = findings.get(member);
+    if (finding?.ok === true) story.acknowledged(finding.claims);
+  }
   story.tell('Normal', 'GrantProven', `${stage}: ${names(proven.map(([member]) => member))} was seen ${seen}`);
   return { ...rotating, roster, rotation: { ...rotating.rotation, provenEpoch: epoch } };
 }
@@ -77,6 +91,8 @@ export function proveGrants(rotating: Rotating, findings: Findings, epoch: numbe
 export type Granting = {
   readonly members: readonly MemberKey[];
   readonly held: ReadonlyMap<MemberKey, Finding & { ok: false }>;
+  /** What the leave rests on besides what was seen. */
+  readonly claims: readonly string[];
 };
 
 /**
@@ -85,27 +101,45 @@ export type Granting = {
  */
 export function chooseGrants(facts: Facts, rotating: Rotating, findings: Findings, now: number): Granting {
   const { rotation, roster } = rotating;
-  const waiting = [...roster].filter(([, entry]) => entry.grant === null).map(([member]) => member);
-  const open = [...roster.values()].filter((entry) => entry.grant === 'Open').length;
-  const room = concurrency(facts, roster.size) - open;
+  const waiting = [...roster].filter(([, entry]) => isWaiting(entry)).map(([member]) => member);
+  // What was open when the rotation turned round has its slot already.
+  const reversed = [...roster.values()].filter(({ grant }) => grant === 'Reversed').length;
+  const open = [...roster.values()].filter(isOpen).length;
+  const room = Math.max(0, concurrency(facts, roster.size) - open - reversed);
   const held = new Map<MemberKey, Finding & { ok: false }>();
-  if (waiting.length === 0) return { members: [], held };
+  if (waiting.length === 0) return { members: [], held, claims: [] };
 
   for (const [member, entry] of roster) {
     const finding = findings.get(member) ?? OK;
     if (entry.grant === 'Proven' && !finding.ok && finding.contrary) held.set(member, finding);
   }
-  if (held.size > 0 || room <= 0) return { members: [], held };
+  if (held.size > 0 || room + reversed === 0) return { members: [], held, claims: [] };
 
   const questions = neededForGrant(rotation);
+  const claims: string[] = [];
   for (const [member, entry] of roster) {
     if (!issued(entry)) continue;
-    const finding = ask(facts, member, secretOf(facts, member), questions, rotation.provenEpoch, now);
-    if (!finding.ok) held.set(member, finding);
+    const finding = ask(facts, rotation, member, secretOf(facts, member), questions, rotation.provenEpoch, now);
+    if (finding.ok) claims.push(...finding.claims);
+    else held.set(member, finding);
   }
   // One silent member is in everybody's way but its own; two are in everybody's.
   const grantable = held.size === 0 ? waiting : held.size === 1 ? waiting.filter((member) => held.has(member)) : [];
-  return { members: grantable.filter((member) => deliverable(facts, member)).slice(0, room), held };
+  const stock = inventory(facts, roster);
+  const content = contentOf(rotation);
+  const granted = (candidates: readonly MemberKey[], most: number): MemberKey[] => {
+    const members: MemberKey[] = [];
+    for (const member of candidates) {
+      if (members.length === most) break;
+      if (!deliverable(facts, member)) continue;
+      const blocker = cut(facts, stock, content, member, now);
+      if (blocker === null) members.push(member);
+      else held.set(member, { ok: false, contrary: false, ...blocker });
+    }
+    return members;
+  };
+  const waitsFor = (grant: RosterEntry['grant']) => grantable.filter((member) => roster.get(member)?.grant === grant);
+  return { members: [...granted(waitsFor('Reversed'), reversed), ...granted(waitsFor(null), room)], held, claims };
 }
 
 /** A grant that nobody can act on would only hold a slot. */
@@ -114,14 +148,16 @@ function deliverable(facts: Facts, member: MemberKey): boolean {
 }
 
 /** Opens grants: from now on the ledger says that these Secrets are to hold the stage's content. */
-export function openGrants(rotating: Rotating, members: readonly MemberKey[], epoch: number, story: Story): Rotating {
-  if (members.length === 0) return rotating;
+export function openGrants(rotating: Rotating, { members, claims }: Granting, epoch: number, story: Story): Rotating {
   const content = contentOf(rotating.rotation);
   const roster = new Map(rotating.roster);
   for (const member of members) {
     const entry = roster.get(member);
-    if (entry !== undefined) roster.set(member, { uid: entry.uid, ...content, since: epoch, grant: 'Open' });
+    if (entry === undefined) continue;
+    const grant = entry.grant === 'Reversed' ? 'Reopened' : 'Open';
+    roster.set(member, { uid: entry.uid, ...content, since: epoch, grant });
   }
+  story.acknowledged(claims);
   story.tell('Normal', 'GrantOpened', `${rotating.rotation.stage}: ${names(members)} may change now`);
   return { ...rotating, roster };
 }

@@ -10,9 +10,9 @@ import {
   type Rotating,
 } from './grants.ts';
 import { updateRoster } from './roster.ts';
-import { advance } from './stages.ts';
+import { advance, type Hold, reverse } from './stages.ts';
 import { type Chapter, Story } from './story.ts';
-import { readWish } from './wanted.ts';
+import { readWish, type Wanted } from './wanted.ts';
 
 /**
  * The rotation machine: a total, synchronous function of (facts, now). At most one new ledger comes out of a pass;
@@ -30,7 +30,8 @@ export interface Decision {
   readonly ledger: Ledger;
   readonly findings: Findings;
   readonly held: Granting['held'];
-  readonly soakUntil: number | null;
+  /** What holds it although the evidence would let it go on. */
+  readonly hold: Hold | null;
   /** The user must change the ReplicationCA before anything moves. */
   readonly stalled: Blocker | null;
   /** Something that the user asked for waits. */
@@ -56,40 +57,44 @@ export function plan(facts: Facts, now: number): Decision {
   let next: Ledger = ledger;
   const roster = updateRoster(facts, epoch, story);
   if (roster !== ledger.roster) next = { ...next, roster };
+  // A hold after a rollback ends when the field is set, whatever to.
+  if (next.held && wish.generation !== null) next = { ...next, held: false };
 
-  let findings: Findings = new Map();
-  let held: Granting['held'] = new Map();
-  let soakUntil: number | null = null;
   const stalled = wanted.kind === 'unavailable' ? wanted.blocker : null;
-  if (isRotating(next)) {
-    findings = findProofs(facts, next, now);
-    if (stalled === null && !wish.deleting) {
-      let rotating = proveGrants(next, findings, epoch, story);
-      if (rotating === next) {
-        const granting = chooseGrants(facts, rotating, findings, now);
-        held = granting.held;
-        rotating = openGrants(rotating, granting.members, epoch, story);
-      }
-      next = rotating;
-      if (rotating.roster === roster) {
-        const advanced = advance(rotating, findings, wish, epoch, now, story);
-        next = advanced.ledger;
-        soakUntil = advanced.soakUntil;
-      }
-    }
-  }
+  const step: Step = { ledger: next, findings: new Map(), held: new Map(), hold: null };
+  const after = isRotating(next) ? rotate(facts, next, wanted, epoch, now, story) : step;
 
-  const committed = next === ledger ? ledger : { ...next, epoch };
+  const committed = after.ledger === ledger ? ledger : { ...after.ledger, epoch };
   return {
-    step: next === ledger ? { kind: 'rest' } : { kind: 'commit', ledger: committed },
+    ...after,
+    step: committed === ledger ? { kind: 'rest' } : { kind: 'commit', ledger: committed },
     story: story.chapters(),
     ledger: committed,
-    findings,
-    held,
-    soakUntil,
     stalled,
     pending: wanted.kind === 'stay' ? wanted.pending : null,
   };
+}
+
+type Step = Pick<Decision, 'ledger' | 'findings' | 'held' | 'hold'>;
+
+/** One thing at a time: turn round; else mark what is proven; else grant; else leave the stage. */
+function rotate(facts: Facts, given: Rotating, wanted: Wanted, epoch: number, now: number, story: Story): Step {
+  const { wish } = facts;
+  const rotating = wanted.kind === 'reverse' ? reverse(given, epoch, now, story) : given;
+  const findings = findProofs(facts, rotating, now);
+  const step: Step = { ledger: rotating, findings, held: new Map(), hold: null };
+  if (rotating !== given || wanted.kind === 'unavailable' || wish.deleting) return step;
+
+  const proven = proveGrants(rotating, findings, epoch, story);
+  if (proven !== rotating) return { ...step, ledger: proven };
+
+  const granting = chooseGrants(facts, rotating, findings, now);
+  const { held } = granting;
+  if (granting.members.length > 0) {
+    if (wish.paused) return { ...step, held, hold: { kind: 'pause' } };
+    return { ...step, held, ledger: openGrants(rotating, granting, epoch, story) };
+  }
+  return { ...step, held, ...advance(facts, rotating, findings, epoch, now, story) };
 }
 
 function isRotating(ledger: Ledger): ledger is Rotating {
@@ -97,5 +102,5 @@ function isRotating(ledger: Ledger): ledger is Rotating {
 }
 
 function nothing(ledger: Ledger): Omit<Decision, 'step'> {
-  return { story: [], ledger, findings: new Map(), held: new Map(), soakUntil: null, stalled: null, pending: null };
+  return { story: [], ledger, findings: new Map(), held: new Map(), hold: null, stalled: null, pending: null };
 }

@@ -1,7 +1,8 @@
-import { type GenerationRecord, type Ledger, MAX_HISTORY, type RosterEntry } from '../api/ledger.ts';
+import { type GenerationRecord, type Ledger, MAX_HISTORY, type RosterEntry, type Rotation } from '../api/ledger.ts';
 import { contentOf } from './content.ts';
-import type { MemberKey, Wish } from './facts.ts';
+import type { Approvable, Approval, Facts, MemberKey, Wish } from './facts.ts';
 import type { Findings, Rotating } from './grants.ts';
+import { cut, inventory } from './matrix.ts';
 import type { Story } from './story.ts';
 import { rfc3339 } from './time.ts';
 
@@ -30,8 +31,44 @@ export function adoptGeneration(ledger: Ledger, number: number, record: Generati
       provenEpoch: epoch,
     },
     roster: withoutGrants(ledger.roster),
+    held: false,
   };
 }
+
+/**
+ * Turns a rotation round: `from` and `to` are exchanged and the stage is mapped, so that everybody goes back through the gates that
+ * it came by. Append becomes Drop of what was appended, Roll rolls back, Drop becomes Append of what was dropped. What was proven has to
+ * be granted again; what was open keeps its slot and its content until the opposite grant may be given under the same conditions as any
+ * grant (design rule 4): turning it round blindly would break links, for it may have arrived already.
+ */
+export function reverse(rotating: Rotating, epoch: number, now: number, story: Story): Rotating {
+  const { rotation } = rotating;
+  const { from: to, to: from } = rotation;
+  const turned: Rotation = {
+    ...rotation,
+    from,
+    to,
+    direction: from < to ? 'Forward' : 'Backward',
+    stage: OPPOSITE[rotation.stage],
+    since: rfc3339(now),
+    provenSince: null,
+    provenEpoch: epoch,
+  };
+  story.tell(
+    'Normal',
+    'RotationReversed',
+    `spec.rotation.generation is ${to} again: stage ${rotation.stage} to generation ${from} becomes ${turned.stage} to generation ${to}`,
+  );
+  const roster = new Map<MemberKey, RosterEntry>();
+  for (const [member, entry] of rotating.roster) {
+    const grant = entry.grant === null || entry.grant === 'Proven' ? null : 'Reversed';
+    roster.set(member, { ...entry, grant });
+  }
+  const { leaf, bundle } = contentOf(turned);
+  return { ...rotating, signer: leaf, bundle, rotation: turned, roster };
+}
+
+const OPPOSITE = { Append: 'Drop', Roll: 'Roll', Drop: 'Append' } as const;
 
 function withoutGrants(roster: Ledger['roster']): Ledger['roster'] {
   const next = new Map<MemberKey, RosterEntry>();
@@ -39,27 +76,35 @@ function withoutGrants(roster: Ledger['roster']): Ledger['roster'] {
   return next;
 }
 
-/** What a stage does when every member was proven: hold for the soak, or give way to the next. */
+/** What holds a rotation although its evidence would let it go on. */
+export type Hold =
+  | { readonly kind: 'soak'; readonly until: number }
+  | { readonly kind: 'approval'; readonly generation: number; readonly stage: Approvable }
+  /** The next stage would break a link, whatever is proven. */
+  | { readonly kind: 'unsafe'; readonly message: string }
+  | { readonly kind: 'pause' };
+
+/** What a stage does when every member was proven: give way to the next, or be held. */
 export interface Advance {
   readonly ledger: Ledger;
-  /** When the soak ends; null when nothing is held. */
-  readonly soakUntil: number | null;
+  readonly hold: Hold | null;
 }
 
 /**
- * Leaves the running stage when every grant is proven and what proved it still holds, and then the soak has passed since.
- * The moment of proof is kept in the ledger; only contrary evidence clears it.
+ * Leaves the running stage when every grant is proven and what proved it still holds; then the soak has passed since, the next stage is
+ * approved, and nobody has paused. The moment of proof is kept in the ledger; only contrary evidence clears it.
  */
 export function advance(
+  facts: Facts,
   rotating: Rotating,
   findings: Findings,
-  wish: Wish,
   epoch: number,
   now: number,
   story: Story,
 ): Advance {
+  const { wish } = facts;
   const { rotation, roster } = rotating;
-  const stay = (ledger: Ledger, soakUntil: number | null = null): Advance => ({ ledger, soakUntil });
+  const stay = (ledger: Ledger, hold: Hold | null = null): Advance => ({ ledger, hold });
   const all = [...findings.values()];
   const proven = [...roster.values()].every((entry) => entry.grant === 'Proven') && all.every((finding) => finding.ok);
 
@@ -73,25 +118,50 @@ export function advance(
     );
     return stay({ ...rotating, rotation: { ...rotation, provenSince: null } });
   }
-  const since = rotation.provenSince === null ? now : Date.parse(rotation.provenSince);
-  const soakUntil = since + wish.soak;
-  if (now < soakUntil) {
-    if (rotation.provenSince !== null) return stay(rotating, soakUntil);
+  const hold = danger(facts, rotating, now) ?? holdOf(rotation, wish, now);
+  if (hold === null) return stay(nextStage(rotating, wish, epoch, now, story));
+  if (rotation.provenSince !== null) return stay(rotating, hold);
+  if (hold.kind === 'soak') {
     story.tell(
       'Normal',
       'Soaking',
-      `Stage ${rotation.stage} is proven by every member; it is held for the soak until ${rfc3339(soakUntil)}`,
+      `Stage ${rotation.stage} is proven by every member; it is held for the soak until ${rfc3339(hold.until)}`,
     );
-    return stay({ ...rotating, rotation: { ...rotation, provenSince: rfc3339(now) } }, soakUntil);
   }
-  return stay(nextStage(rotating, epoch, now, story));
+  return stay({ ...rotating, rotation: { ...rotation, provenSince: rfc3339(now) } }, hold);
 }
 
-function nextStage(rotating: Rotating, epoch: number, now: number, story: Story): Ledger {
+/** Before signer and bundle change: the matrix of the whole mesh. */
+function danger(facts: Facts, { rotation, roster }: Rotating, now: number): Hold | null {
+  const stage = NEXT_STAGE[rotation.stage];
+  if (stage === null) return null;
+  const blocker = cut(facts, inventory(facts, roster), contentOf({ ...rotation, stage }), null, now);
+  return blocker === null ? null : { kind: 'unsafe', message: blocker.message };
+}
+
+const NEXT_STAGE = { Append: 'Roll', Roll: 'Drop', Drop: null } as const;
+
+/** What holds a proven stage, first things first. Whoever goes back is in a hurry: only a pause holds that. */
+function holdOf({ direction, stage, to, provenSince }: Rotation, wish: Wish, now: number): Hold | null {
+  if (direction === 'Forward') {
+    const until = (provenSince === null ? now : Date.parse(provenSince)) + wish.soak;
+    if (now < until) return { kind: 'soak', until };
+    const next = NEXT_STAGE[stage];
+    if (next !== null && !approved(wish.approval, to, next)) return { kind: 'approval', generation: to, stage: next };
+  }
+  return wish.paused ? { kind: 'pause' } : null;
+}
+
+function approved({ required, upTo }: Approval, generation: number, stage: Approvable): boolean {
+  if (!required.includes(stage)) return true;
+  return upTo?.generation === generation && (upTo.stage === 'Drop' || stage === 'Roll');
+}
+
+function nextStage(rotating: Rotating, wish: Wish, epoch: number, now: number, story: Story): Ledger {
   const { rotation } = rotating;
   const { from, to } = rotation;
-  if (rotation.stage === 'Drop') return complete(rotating, now, story);
-  const stage = rotation.stage === 'Append' ? 'Roll' : 'Drop';
+  const stage = NEXT_STAGE[rotation.stage];
+  if (stage === null) return complete(rotating, wish, now, story);
   story.tell(
     'Normal',
     'StageEntered',
@@ -104,19 +174,22 @@ function nextStage(rotating: Rotating, epoch: number, now: number, story: Story)
   return { ...rotating, signer: leaf, bundle, rotation: next, roster: withoutGrants(rotating.roster) };
 }
 
-function complete(rotating: Rotating, now: number, story: Story): Ledger {
-  const { from, to, startedAt } = rotating.rotation;
+function complete(rotating: Rotating, wish: Wish, now: number, story: Story): Ledger {
+  const { from, to, direction, startedAt } = rotating.rotation;
   const generations = Object.fromEntries(Object.entries(rotating.generations).filter(([n]) => Number(n) !== from));
   story.tell(
     'Normal',
     'RotationCompleted',
-    `Every member was seen to refuse generation ${from}: the rotation to generation ${to} is complete`,
+    direction === 'Forward'
+      ? `Every member was seen to refuse generation ${from}: the rotation to generation ${to} is complete`
+      : `Every member was seen to refuse generation ${from}: the rotation was rolled back to generation ${to}`,
   );
   return {
     ...rotating,
     generations,
     rotation: null,
     roster: withoutGrants(rotating.roster),
+    held: direction === 'Backward' && wish.generation === null,
     history: [...rotating.history, { generation: to, startedAt, completedAt: rfc3339(now) }].slice(-MAX_HISTORY),
   };
 }

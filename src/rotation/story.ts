@@ -20,6 +20,11 @@ export class Story {
     this.#joined.push(member);
   }
 
+  /** Claims that a decision rests on: each is told, for nobody has seen what it says. */
+  acknowledged(claims: readonly string[]): void {
+    for (const claim of claims) this.tell('Normal', 'Acknowledged', claim);
+  }
+
   chapters(): readonly Chapter[] {
     if (this.#joined.length === 0) return this.#chapters;
     return [

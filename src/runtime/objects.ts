@@ -30,6 +30,7 @@ export interface ObjectMeta {
   labels?: Record<string, string> | undefined;
   annotations?: Record<string, string> | undefined;
   finalizers?: string[] | undefined;
+  managedFields?: unknown;
   ownerReferences?: OwnerReference[] | undefined;
   creationTimestamp?: string | undefined;
   deletionTimestamp?: string | undefined;

@@ -70,7 +70,8 @@ describe.each(KINDS)('%s', (kind) => {
     const required = [...fieldsOf(spec, 'spec')].filter(([, { description = '' }]) =>
       description.includes('Required.'),
     );
-    for (const [path] of required) expect(path).toMatch(/\.(name|host|port|members|endpoints|caRef)$/);
+    for (const [path] of required)
+      expect(path).toMatch(/\.(name|host|port|members|endpoints|caRef)$|^spec\.rotation\.approval\.|\.acknowledged\./);
   });
 
   test('gives an example of every value in the spec', () => {

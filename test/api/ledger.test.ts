@@ -64,10 +64,11 @@ const ledgers: fc.Arbitrary<Ledger> = fc
     direction: fc.constantFrom('Forward' as const, 'Backward' as const),
     proven: fc.option(fc.constant(LATER)),
     members: fc.uniqueArray(fc.stringMatching(/^[a-z]{1,9}\/[a-z]{1,9}$/), { maxLength: 20 }),
-    grant: fc.constantFrom('Open' as const, 'Proven' as const, null),
+    grant: fc.constantFrom('Open' as const, 'Proven' as const, 'Reversed' as const, 'Reopened' as const, null),
+    held: fc.boolean(),
     history: fc.array(fc.constant({ generation: 1, startedAt: CREATED, completedAt: LATER }), { maxLength: 10 }),
   })
-  .map(({ low, step, epoch, stage, direction, proven, members, grant, history }): Ledger => {
+  .map(({ low, step, epoch, stage, direction, proven, members, grant, held, history }): Ledger => {
     const high = low + step;
     const [from, to] = direction === 'Forward' ? [low, high] : [high, low];
     const signer = stage === 'Append' ? from : to;
@@ -87,6 +88,7 @@ const ledgers: fc.Arbitrary<Ledger> = fc
           member({ leaf: index % 3 === 0 ? null : signer, bundle: [signer], since: 1 + (index % epoch), grant }),
         ]),
       ),
+      held,
       history,
       created: CREATED,
     };
@@ -100,6 +102,11 @@ describe('what is encoded', () => {
       }),
     );
     expect(decodeLedger(encodeLedger(emptyLedger(CREATED)))).toEqual(emptyLedger(CREATED));
+  });
+
+  test('of before there were rollbacks is none that was rolled back', () => {
+    const text = encodeLedger({ ...appending, held: true });
+    expect(decodeLedger(text.replace('"held":true,', ''))).toEqual(appending);
   });
 
   test('is the same text whatever the order of the roster', () => {
@@ -146,7 +153,7 @@ describe('what is refused', () => {
     ['a list', '[]', 'it is not a JSON object'],
     ['more than a Secret holds', ' '.repeat(1_048_577), 'more than 1048576'],
     ['another format', changed({ format: 2 }), 'ledger.format: must be 1 (got 2)'],
-    ['a field of a later version', changed({ held: true }), 'held'],
+    ['a field of a later version', changed({ pruned: true }), 'pruned'],
     ['no epoch', changed({ epoch: undefined }), 'ledger.epoch: is required'],
     ['epoch 0', changed({ epoch: 0 }), 'ledger.epoch: must be 1 or more (got 0)'],
     ['a creation that is no instant', changed({ created: 'yesterday' }), 'ledger.created: must be an instant'],
@@ -233,7 +240,11 @@ describe('what is refused', () => {
     ['a bundle of text', row('u', 1, ['1'], 1, null), 'roster, a/b: bundle: generation "1" is not recorded'],
     ['content from the future', row('u', 1, [1], 8, null), 'roster, a/b: since must be an epoch from 1 to 7, it is 8'],
     ['half an epoch', row('u', 1, [1], 1.5, null), 'since must be an epoch'],
-    ['an unknown grant', row('u', 1, [1], 1, 'open'), 'roster, a/b: grant must be Open, Proven or null'],
+    [
+      'an unknown grant',
+      row('u', 1, [1], 1, 'open'),
+      'roster, a/b: grant must be Open, Proven, Reversed, Reopened or null',
+    ],
   ];
   test.each(cases)('%s', (_what, text, why) => {
     expect(refused(text)).toContain(why);
@@ -264,6 +275,7 @@ describe('what is refused', () => {
       'signer',
       'bundle',
       'rotation',
+      'held',
       'history',
       'created',
       'roster',
@@ -276,6 +288,7 @@ describe('what is refused', () => {
       signer: [],
       bundle: [],
       rotation: ['null'],
+      held: ['true'],
       history: ['[]'],
       created: [],
       roster: ['{}'],

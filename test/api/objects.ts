@@ -64,7 +64,14 @@ const replicationCas: readonly Row[] = [
     passphraseSecretRef: { name: 'ca-pass', key: 'passphrase' },
     allowedNamespaces: ['storage-a', 'storage-b'],
     deletionPolicy: 'Delete',
-    rotation: { generation: 2, maxConcurrent: '25%', soak: '10m', departed: ['storage-a/vast3'] },
+    rotation: {
+      generation: 2,
+      maxConcurrent: '25%',
+      soak: '10m',
+      paused: true,
+      approval: { required: ['Roll', 'Drop'], upTo: { generation: 2, stage: 'Roll' } },
+      departed: ['storage-a/vast3'],
+    },
   }),
   ca('null where nothing is wanted', { commonName: null, rotation: null }),
   ca('an unknown profile', { profile: 'vast' }, { at: 'spec.profile', says: 'must be generic', server: ENUM }),
@@ -213,6 +220,37 @@ const replicationCas: readonly Row[] = [
   ),
   ca('no soak', { rotation: { soak: '0s' } }),
   ca('a soak of 31 days', { rotation: { soak: '744h' } }, { at: 'spec.rotation.soak', says: 'from 0s to 720h' }),
+  ca(
+    'a pause in words',
+    { rotation: { paused: 'yes' } },
+    { at: 'spec.rotation.paused', says: 'must be true or false', server: 'must be of type boolean' },
+  ),
+  ca('an approval of nothing yet', { rotation: { approval: { required: ['Drop'] } } }),
+  ca(
+    'an approval that does not say what it is for',
+    { rotation: { approval: { upTo: { generation: 2, stage: 'Roll' } } } },
+    { at: 'spec.rotation.approval.required', ...REQUIRED },
+  ),
+  ca(
+    'an approval that requires nothing',
+    { rotation: { approval: { required: [] } } },
+    { at: 'spec.rotation.approval.required', says: 'at least 1', server: 'should have at least 1 items' },
+  ),
+  ca(
+    'an approval of Append',
+    { rotation: { approval: { required: ['Append'] } } },
+    { at: 'spec.rotation.approval.required[0]', says: 'must be one of Roll, Drop (got "Append")', server: ENUM },
+  ),
+  ca(
+    'an approval for whatever generation',
+    { rotation: { approval: { required: ['Drop'], upTo: { stage: 'Drop' } } } },
+    { at: 'spec.rotation.approval.upTo.generation', ...REQUIRED },
+  ),
+  ca(
+    'an approval up to no stage',
+    { rotation: { approval: { required: ['Drop'], upTo: { generation: 2 } } } },
+    { at: 'spec.rotation.approval.upTo.stage', ...REQUIRED },
+  ),
   ca(
     'someone departed without a namespace',
     { rotation: { departed: ['vast3'] } },
@@ -485,6 +523,14 @@ const clusterCertificates: readonly Row[] = [
 const at = (host: string) => [{ host, port: 8201 }];
 const one = { name: 'vast1', endpoints: at('172.31.1.1') };
 const two = { name: 'vast2', endpoints: at('172.31.2.1') };
+const acknowledged = {
+  revision: '3f2a9c1b',
+  generation: 2,
+  stage: 'Append',
+  by: 'jane@example.com',
+  reason: 'restarted by hand, log of 10:32',
+  expires: '2026-12-01T00:00:00Z',
+};
 const peer = (what: string, spec: unknown, refused: Refusal | null = null): Row => ({
   kind: 'ReplicationPeer',
   what,
@@ -510,6 +556,8 @@ const replicationPeers: readonly Row[] = [
           { host: 'eu.example.com', port: 1, instances: 'One' },
           { host: '2001:db8::1', port: 65_535, instances: 'Many' },
         ],
+        proof: 'Handshake',
+        acknowledged,
       },
     ],
     probe: { interval: '1s', timeout: '100ms' },
@@ -539,7 +587,32 @@ const replicationPeers: readonly Row[] = [
     { members: [{ ...one, name: 'a.b' }] },
     { at: 'spec.members[0].name', says: 'must be a DNS label: lower-case letters, digits and hyphens' },
   ),
-  peer('a member without endpoints', { members: [{ name: 'a' }] }, { at: 'spec.members[0].endpoints', ...REQUIRED }),
+  peer('a member without endpoints, to be acknowledged', { members: [{ name: 'a' }] }),
+  peer('a member that says so', { members: [{ name: 'a', proof: 'Acknowledge' }] }),
+  peer('a member with endpoints that nobody can reach', { members: [{ ...one, proof: 'Acknowledge' }] }),
+  peer(
+    'a handshake with nowhere',
+    { members: [{ name: 'a', proof: 'Handshake' }] },
+    { at: 'spec.members[0].proof', says: 'must be Acknowledge without endpoints' },
+  ),
+  peer(
+    'an unknown proof',
+    { members: [{ ...one, proof: 'Trust' }] },
+    { at: 'spec.members[0].proof', says: 'must be one of Handshake, Acknowledge (got "Trust")', server: ENUM },
+  ),
+  ...(['revision', 'generation', 'stage', 'by', 'reason', 'expires'] as const).map((field) => {
+    const { [field]: _, ...rest } = acknowledged;
+    return peer(
+      `an acknowledgement without ${field}`,
+      { members: [{ ...one, acknowledged: rest }] },
+      { at: `spec.members[0].acknowledged.${field}`, ...REQUIRED },
+    );
+  }),
+  peer(
+    'an acknowledgement for no day',
+    { members: [{ ...one, acknowledged: { ...acknowledged, expires: 'tomorrow' } }] },
+    { at: 'spec.members[0].acknowledged.expires', says: 'must be an instant in RFC 3339', server: 'must be of type' },
+  ),
   peer(
     'a member with an empty list of endpoints',
     { members: [{ name: 'a', endpoints: [] }] },

@@ -197,25 +197,32 @@ export function lapses(scene: Scene): readonly string[] {
  */
 export function disorders(scene: Scene, name: string, maxConcurrent: number): readonly string[] {
   const found: string[] = [];
-  const secretEpochs = new Map<string, number>();
+  const secrets = new Map<string, Written>();
   let last: Ledger | null = null;
   for (const { type, object } of scene.secrets.versions) {
     const { labels, annotations, deletionTimestamp } = object.metadata;
     if (labels?.[LABELS.role] === ROLES.member) {
       const member = `${scene.namespace}/${labels[LABELS.certificate]}`;
       const epoch = type === 'DELETED' ? 0 : Number(annotations?.[ANNOTATIONS.epoch]);
-      if (type !== 'DELETED' && epoch < (secretEpochs.get(member) ?? 0))
-        found.push(`${member}: Secret back at epoch ${epoch}`);
-      secretEpochs.set(member, epoch);
+      const known = secrets.get(member);
+      if (type !== 'DELETED' && epoch < (known?.epoch ?? 0)) found.push(`${member}: Secret back at epoch ${epoch}`);
+      secrets.set(member, { epoch, leaf: object.data?.['tls.crt'] ?? '', reopened: known?.reopened ?? '' });
     }
     if (object.metadata.name !== ledgerSecretName(name) || type === 'DELETED' || deletionTimestamp !== undefined)
       continue;
     const ledger = decodeLedger(textOf(object, LEDGER_KEY));
-    if (last !== null) found.push(...against(last, ledger, secretEpochs, maxConcurrent));
+    if (last !== null) found.push(...against(last, ledger, secrets, maxConcurrent));
     last = ledger;
   }
   if (last === null) throw new Error(`there was no ledger of ${name}`);
   return found;
+}
+
+/** A member's Secret: the epoch that it was written in, its leaf, and the leaf that it held when its grant was turned round. */
+interface Written {
+  readonly epoch: number;
+  readonly leaf: string;
+  readonly reopened: string;
 }
 
 const NEXT_STAGE = { Append: 'Roll', Roll: 'Drop', Drop: null } as const;
@@ -223,7 +230,7 @@ const NEXT_STAGE = { Append: 'Roll', Roll: 'Drop', Drop: null } as const;
 function against(
   before: Ledger,
   after: Ledger,
-  secretEpochs: ReadonlyMap<string, number>,
+  secrets: Map<string, Written>,
   maxConcurrent: number,
 ): readonly string[] {
   if (JSON.stringify([before, [...before.roster]]) === JSON.stringify([after, [...after.roster]])) return [];
@@ -231,19 +238,26 @@ function against(
   const found: string[] = [];
   if (after.epoch !== before.epoch + 1) found.push(`${at} follows ${before.epoch}`);
   if (after.highest < before.highest) found.push(`${at}: highest number from ${before.highest} to ${after.highest}`);
-  const open = [...after.roster.values()].filter(({ grant }) => grant === 'Open').length;
+  const open = [...after.roster.values()].filter(({ grant }) => grant !== null && grant !== 'Proven').length;
   if (open > maxConcurrent) found.push(`${at}: ${open} open grants`);
+  if (before.rotation !== null && before.rotation.from === after.rotation?.to)
+    return [...found, ...againstReversal(before, after, before.rotation.stage)];
 
   const sameStage = stageOf(before.rotation) === stageOf(after.rotation);
   for (const [member, entry] of after.roster) {
     const was = before.roster.get(member);
+    const secret = secrets.get(member);
+    if (secret !== undefined && was?.grant === 'Reversed' && entry.grant === 'Reopened')
+      secrets.set(member, { ...secret, reopened: secret.leaf });
     const step = `${sameStage ? (was?.grant ?? 'none') : 'none'} -> ${entry.grant ?? 'none'}`;
-    if (step === 'Open -> Proven') {
-      if ((secretEpochs.get(member) ?? 0) < entry.since)
+    if (step === 'Open -> Proven' || step === 'Reopened -> Proven') {
+      if (secret === undefined || secret.epoch < entry.since)
         found.push(`${at}: ${member} proven before its Secret was written under its grant`);
-    } else if (!['none -> none', 'none -> Open', 'Open -> Open', 'Proven -> Proven'].includes(step)) {
+      if (step === 'Reopened -> Proven' && secret?.leaf === secret?.reopened)
+        found.push(`${at}: ${member} was turned round without a new leaf`);
+    } else if (!/^(\w+) -> \1$|^none -> Open$|^Reversed -> Reopened$/.test(step)) {
       found.push(`${at}: ${member} from ${step}`);
-    } else if (was !== undefined && step !== 'none -> Open' && was.since !== entry.since) {
+    } else if (was !== undefined && !/^(none -> Open|Reversed -> Reopened)$/.test(step) && was.since !== entry.since) {
       found.push(`${at}: ${member} has another epoch without a grant`);
     }
   }
@@ -253,6 +267,25 @@ function against(
       found.push(`${at}: stage ${before.rotation?.stage} -> ${after.rotation?.stage}`);
     if (before.rotation !== null && [...before.roster.values()].some(({ grant }) => grant !== 'Proven'))
       found.push(`${at}: stage ${before.rotation.stage} left before every grant was proven`);
+  }
+  return found;
+}
+
+const OPPOSITE = { Append: 'Drop', Roll: 'Roll', Drop: 'Append' } as const;
+
+/** Turned round: what is open keeps its slot and its content, all others begin again. */
+function againstReversal(before: Ledger, after: Ledger, stage: Rotation['stage']): readonly string[] {
+  const at = `epoch ${after.epoch}, turned round`;
+  const found = after.rotation?.stage === OPPOSITE[stage] ? [] : [`${at}: stage ${stage} -> ${after.rotation?.stage}`];
+  for (const [member, was] of before.roster) {
+    const grant = was.grant === null || was.grant === 'Proven' ? null : 'Reversed';
+    const { leaf, bundle, since } = was;
+    const entry = after.roster.get(member);
+    if (
+      JSON.stringify([entry?.leaf, entry?.bundle, entry?.since, entry?.grant]) !==
+      JSON.stringify([leaf, bundle, since, grant])
+    )
+      found.push(`${at}: ${member} from ${JSON.stringify(was)} to ${JSON.stringify(entry)}`);
   }
   return found;
 }

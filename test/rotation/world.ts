@@ -5,7 +5,15 @@
 import { emptyLedger, type GenerationRecord, type Ledger } from '../../src/api/ledger.ts';
 import type { MemberKey } from '../../src/api/names.ts';
 import { sameBundle } from '../../src/rotation/content.ts';
-import type { CertificateFact, Evidence, Facts, SecretFact, Wish, Witness } from '../../src/rotation/facts.ts';
+import type {
+  Acknowledgement,
+  CertificateFact,
+  Evidence,
+  Facts,
+  SecretFact,
+  Wish,
+  Witness,
+} from '../../src/rotation/facts.ts';
 import { type Decision, plan } from '../../src/rotation/plan.ts';
 import { adoptGeneration } from '../../src/rotation/stages.ts';
 
@@ -31,9 +39,17 @@ interface Member {
   /** Version of the Secret object: what resourceVersion is. */
   version: number;
   secret: SecretFact | null;
+  /** The files on its disk: what a kubelet brought last. */
+  mounted: SecretFact | null;
+  /** What its process uses. */
   loaded: Loaded | null;
+  /** The revision of the Secret that this came from. */
+  inUse: string;
   evidence: Evidence | null;
   dark: boolean;
+  /** Nobody can look at it. */
+  probed: boolean;
+  acknowledged: Acknowledgement | null;
 }
 
 /** Something that was begun on what was true then, and is finished later. */
@@ -50,6 +66,8 @@ export class SimulatedMesh {
     renewBefore: 0,
     soak: 0,
     maxConcurrent: 1,
+    paused: false,
+    approval: { required: [], upTo: null },
     departed: new Set(),
     deleting: false,
   };
@@ -57,6 +75,10 @@ export class SimulatedMesh {
   unfinished: Unfinished[] = [];
   /** The most grants that were open at one time. */
   mostOpen = 0;
+  /** The stages that it went through. */
+  readonly stages = new Set<string>();
+  /** How often the rotation was turned round. */
+  reversals = 0;
   #counter = 0;
 
   constructor(members: readonly MemberKey[]) {
@@ -69,9 +91,13 @@ export class SimulatedMesh {
       exists: true,
       version: 0,
       secret: null,
+      mounted: null,
       loaded: null,
+      inUse: '',
       evidence: null,
       dark: false,
+      probed: true,
+      acknowledged: null,
     });
   }
 
@@ -84,10 +110,19 @@ export class SimulatedMesh {
   facts(): Facts {
     const certificates = new Map<MemberKey, CertificateFact>();
     const witnesses = new Map<MemberKey, readonly Witness[]>();
-    for (const [key, { uid, exists, secret, evidence }] of this.members) {
+    for (const [key, { uid, exists, secret, evidence, probed, acknowledged }] of this.members) {
       if (exists) certificates.set(key, { uid, barred: null, secret });
       witnesses.set(key, [
-        { peer: 'mesh', member: key, roles: { listens: true, dials: true }, freshFor: 90_000, evidence },
+        {
+          peer: 'mesh',
+          member: key,
+          name: key.slice(3),
+          probed,
+          acknowledged,
+          roles: { listens: true, dials: true },
+          freshFor: 90_000,
+          evidence,
+        },
       ]);
     }
     const generations = new Map(
@@ -96,7 +131,22 @@ export class SimulatedMesh {
         { issuedAt: NOW - YEAR, notAfter: NOW + 9 * YEAR },
       ]),
     );
-    return { wish: this.wish, ledger: this.ledger, generations, certificates, witnesses, watched: () => true };
+    return {
+      wish: this.wish,
+      ledger: this.ledger,
+      generations,
+      certificates,
+      witnesses,
+      verifies: () => null,
+      watched: () => true,
+    };
+  }
+
+  /** The numbers that the user may ask for now: on, back, and (five at most) a new one. */
+  usable(): readonly number[] {
+    const { rotation, signer, highest } = this.ledger;
+    if (rotation !== null) return [rotation.from, rotation.to];
+    return [signer ?? 1, ...(highest < 5 ? [highest + 1] : [])];
   }
 
   // ---- what the operator does -----------------------------------------------------------------------------------
@@ -105,22 +155,24 @@ export class SimulatedMesh {
     this.unfinished.push({ kind: 'plan', epoch: this.ledger.epoch, decision: plan(this.facts(), this.now) });
   }
 
-  beginWrite(key: MemberKey): void {
+  /** @param renew its leaf is due */
+  beginWrite(key: MemberKey, renew = false): void {
     const entry = this.ledger.roster.get(key);
     const member = this.member(key);
     if (entry === undefined || entry.leaf === null || !member.exists) return;
     const { secret, version } = member;
     if (secret !== null && secret.epoch > this.ledger.epoch) return;
     const sameLeaf = secret?.leaf === entry.leaf;
-    const right =
-      sameLeaf && secret.bundle !== null && sameBundle(secret.bundle, entry.bundle) && secret.epoch >= entry.since;
-    if (right) return;
+    const granted = secret !== null && secret.epoch < entry.since;
+    const right = sameLeaf && secret.bundle !== null && sameBundle(secret.bundle, entry.bundle) && !granted;
+    if (right && !renew) return;
+    const keepsLeaf = sameLeaf && !renew && !(granted && entry.grant === 'Reopened');
     this.#counter++;
     const next: SecretFact = {
       epoch: this.ledger.epoch,
       revision: `r${this.#counter}`,
       leaf: entry.leaf,
-      leafFingerprint: sameLeaf ? secret.leafFingerprint : `leaf-${this.#counter}`,
+      leafFingerprint: keepsLeaf ? secret.leafFingerprint : `leaf-${this.#counter}`,
       leafNotAfter: NOW + YEAR,
       bundle: entry.bundle,
     };
@@ -128,8 +180,8 @@ export class SimulatedMesh {
   }
 
   beginProbe(key: MemberKey): void {
-    const { secret } = this.member(key);
-    if (secret !== null)
+    const { secret, probed } = this.member(key);
+    if (secret !== null && probed)
       this.unfinished.push({ kind: 'probe', member: key, epoch: this.ledger.epoch, revision: secret.revision });
   }
 
@@ -165,8 +217,18 @@ export class SimulatedMesh {
         ? step.ledger
         : adoptGeneration(this.ledger, step.generation, record(step.generation), this.now);
     if (next.epoch !== this.ledger.epoch + 1) throw new Error(`epoch went from ${this.ledger.epoch} to ${next.epoch}`);
+    const [before, after] = [this.ledger.rotation, next.rotation];
+    if (after !== null) this.stages.add(after.stage);
+    if (before !== null && after !== null && before.to !== after.to) this.reversals++;
     this.ledger = next;
-    this.mostOpen = Math.max(this.mostOpen, [...next.roster.values()].filter(({ grant }) => grant === 'Open').length);
+    for (const [key, member] of this.members) if (this.#left(key)) member.loaded = null;
+    const slots = [...next.roster.values()].filter(({ grant }) => grant !== null && grant !== 'Proven').length;
+    this.mostOpen = Math.max(this.mostOpen, slots);
+  }
+
+  /** Its ClusterCertificate was deleted and the ledger does not know it any more: it replicates no more. */
+  #left(key: MemberKey): boolean {
+    return !this.member(key).exists && !this.ledger.roster.has(key);
   }
 
   #see(key: MemberKey, epoch: number, revision: string): Evidence {
@@ -187,12 +249,86 @@ export class SimulatedMesh {
 
   // ---- what members do --------------------------------------------------------------------------------------------
 
+  /** Its kubelet brings what the Secret holds now. */
+  mount(key: MemberKey): void {
+    const member = this.member(key);
+    member.mounted = member.secret;
+  }
+
   /** A dark member hangs: it loads nothing, but its links live on what it loaded before. */
   load(key: MemberKey): void {
     const member = this.member(key);
-    const { secret, dark } = member;
-    if (dark || secret === null || secret.leaf === null || secret.bundle === null) return;
-    member.loaded = { leaf: secret.leaf, bundle: secret.bundle, fingerprint: secret.leafFingerprint };
+    const { mounted, dark } = member;
+    if (dark || this.#left(key) || mounted === null || mounted.leaf === null || mounted.bundle === null) return;
+    member.inUse = mounted.revision;
+    member.loaded = { leaf: mounted.leaf, bundle: mounted.bundle, fingerprint: mounted.leafFingerprint };
+  }
+
+  /** One pass of the operator, begun and finished. */
+  pass(): Decision {
+    const decision = plan(this.facts(), this.now);
+    this.#commit(decision);
+    return decision;
+  }
+
+  /** These Secrets are written, brought and loaded. */
+  deliver(...members: readonly MemberKey[]): void {
+    for (const member of members) {
+      this.beginWrite(member);
+      while (this.unfinished.length > 0) this.finish(0);
+      this.mount(member);
+      this.load(member);
+    }
+  }
+
+  /** These members are probed. */
+  look(...members: readonly MemberKey[]): void {
+    for (const member of members) this.beginProbe(member);
+    while (this.unfinished.length > 0) this.finish(0);
+  }
+
+  /** All goes well until this holds of the ledger. */
+  until(wanted: (ledger: Ledger) => boolean): void {
+    for (let round = 0; round < 200; round++) {
+      if (wanted(this.ledger)) return;
+      this.pass();
+      this.deliver(...this.members.keys());
+      this.look(...this.members.keys());
+    }
+    throw new Error(`never: ${JSON.stringify(this.ledger.rotation)}`);
+  }
+
+  /** One pass of the operator, and then a member for which all goes well at once. */
+  serve(key: MemberKey): void {
+    for (const begin of [
+      () => this.beginPlan(),
+      () => this.beginWrite(key),
+      () => (this.mount(key), this.load(key), this.beginProbe(key)),
+    ]) {
+      const before = this.unfinished.length;
+      begin();
+      if (this.unfinished.length > before) this.finish(before);
+    }
+  }
+
+  /** Somebody looks at the member itself, and vouches for it when it does use what its Secret holds. */
+  acknowledge(key: MemberKey): void {
+    const member = this.member(key);
+    const { secret, loaded } = member;
+    const { rotation } = this.ledger;
+    if (rotation === null || secret === null || loaded === null || member.inUse !== secret.revision) return;
+    const { to: generation, stage } = rotation;
+    const { revision } = secret;
+    const claim = { by: 'jane', manager: null, reason: 'seen', expires: this.now + 3_600_000 };
+    member.acknowledged = { revision, generation, stage, ...claim };
+  }
+
+  /** The machine behind a deleted member is gone, and its user says so. */
+  depart(key: MemberKey): void {
+    if (this.member(key).exists) throw new Error(`${key} is still there`);
+    this.members.delete(key);
+    this.unfinished = this.unfinished.filter((task) => task.kind === 'plan' || task.member !== key);
+    this.wish = { ...this.wish, departed: new Set([...this.wish.departed, key]) };
   }
 
   // ---- what must hold ---------------------------------------------------------------------------------------------
@@ -215,6 +351,7 @@ export class SimulatedMesh {
       for (const key of this.members.keys()) this.beginWrite(key);
       while (this.unfinished.length > 0) this.finish(0);
       for (const key of this.members.keys()) {
+        this.mount(key);
         this.load(key);
         this.beginProbe(key);
       }

@@ -1,11 +1,11 @@
 import { ANNOTATIONS, memberKey } from '../../api/names.ts';
 import type { ClusterCertificate, ReplicationCA } from '../../api/objects.ts';
 import { keyOf, refOf } from '../../runtime/client.ts';
-import { seenOf } from '../replicationpeer/observe.ts';
 import { caKeyOf, leafWish, secretNameOf } from '../shared/effective.ts';
 import { generationsOf } from '../shared/facts.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { isProblem, type KeptSecret, type LedgerSecret, type MemberSecret } from '../shared/secrets.ts';
+import { isProbed, seenOf } from '../replicationpeer/observe.ts';
 import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
 import type { CertificateFacts, Issuing, Sighting } from './facts.ts';
 
@@ -147,14 +147,19 @@ function sightingsOf(world: World, { metadata }: ClusterCertificate, ca: string)
   const { namespace = '' } = refOf(ca);
   return [...world.peersNaming(member, namespace)].flatMap((peer) => {
     const members = peer.spec.members.filter((each) => memberKeyOf(peer, each) === member);
-    const seen = members.map((each) => seenOf(peer, each)).find((each) => each !== null);
+    const names = members.map(({ name }) => name);
+    const blind = members.every((each) => !isProbed(each));
+    const [seen] = members.flatMap((each) => seenOf(peer, each) ?? []);
     return {
       peer: keyOf(peer.metadata),
       revision: seen?.revision ?? null,
       presented: seen?.presents?.fingerprint ?? null,
       reason: seen?.reason ?? 'NeverObserved',
       message:
-        seen?.message ?? `ReplicationPeer ${peer.metadata.name} has not probed ${members[0]?.name ?? member} yet.`,
+        seen?.message ??
+        (blind
+          ? `ReplicationPeer ${peer.metadata.name} does not probe ${names[0] ?? member} (no endpoints, or proof: Acknowledge).`
+          : `ReplicationPeer ${peer.metadata.name} has not probed ${names[0] ?? member} yet.`),
     };
   });
 }

@@ -126,9 +126,16 @@ function planSecret(
   const drift = driftOf(content, wish, generations.get(leaf)?.notAfter ?? Number.POSITIVE_INFINITY);
   if (drift !== null) return repair(`${drift} differs from the spec`);
 
-  const renewal = planRenewal(content, wish, generations.get(leaf)?.notAfter ?? Number.POSITIVE_INFINITY, now);
+  const remedy = remedyOf(issuing, leaf, facts.ca);
+  const renewal = planRenewal(content, wish, generations.get(leaf)?.notAfter ?? Number.POSITIVE_INFINITY, remedy, now);
   if (renewal.because !== null)
     return { work: issue(entry, leaf, 'Renewed', renewal.because), wakeAt: null, warning: null };
+
+  if (entry.grant === 'Reopened' && secret.epoch < entry.since) {
+    const because =
+      'the rotation turned round while a change was on its way; only a new leaf tells that this one has arrived';
+    return { work: issue(entry, leaf, 'Renewed', because), wakeAt: null, warning: null };
+  }
 
   const rest = { wakeAt: renewal.wakeAt, warning: renewal.warning };
   const wanted = entry.bundle.map((number) => issuing.ledger.generations[number]?.fingerprint);
@@ -190,7 +197,21 @@ export function renewalTime(
   return leaf.notAfter - Math.min(renewBefore, life / 3);
 }
 
-function planRenewal({ leaf }: MemberContent, wish: LeafWish, authorityEnds: number, now: number): Renewal {
+/** How a member gets a leaf that lives longer than its generation. */
+function remedyOf({ ledger: { rotation, highest } }: Issuing, leaf: number, ca: string): string {
+  if (rotation === null) return `Rotate the CA: set spec.rotation.generation of ReplicationCA ${ca} to ${highest + 1}.`;
+  if (rotation.to === leaf)
+    return `Complete the rotation to generation ${leaf} (status.rotation of ReplicationCA ${ca} says what it waits for), then rotate to ${highest + 1}.`;
+  return `Its next leaf comes with its grant in the rotation to generation ${rotation.to}; status.rotation of ReplicationCA ${ca} says what that waits for.`;
+}
+
+function planRenewal(
+  { leaf }: MemberContent,
+  wish: LeafWish,
+  authorityEnds: number,
+  remedy: string,
+  now: number,
+): Renewal {
   const issuedAt = leaf.notBefore + BACKDATE;
   if (wish.reissueBefore !== null && issuedAt < wish.reissueBefore) {
     // A leaf made before that instant would be too old again: it is due then, not now.
@@ -206,7 +227,7 @@ function planRenewal({ leaf }: MemberContent, wish: LeafWish, authorityEnds: num
   return {
     because: null,
     wakeAt: pending,
-    warning: `The leaf ends with its generation at ${new Date(leaf.notAfter).toISOString()}; a new one would not live longer. Rotate the CA: set spec.rotation.generation of the ReplicationCA to a new number.`,
+    warning: `The leaf ends with its generation at ${new Date(leaf.notAfter).toISOString()}; a new one would not live longer. ${remedy}`,
   };
 }
 

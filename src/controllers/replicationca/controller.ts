@@ -1,7 +1,7 @@
 import { emptyLedger, type Ledger } from '../../api/ledger.ts';
 import { FINALIZER, ledgerSecretName, type MemberKey, REPLICATION_CA } from '../../api/names.ts';
 import type { ReplicationCA } from '../../api/objects.ts';
-import type { Certificate } from '../../pki/certificate.ts';
+import type { ReplicationCAStatus } from '../../api/replication-ca.ts';
 import type { Authority } from '../../pki/issue.ts';
 import { type Decision, plan } from '../../rotation/plan.ts';
 import { type Client, type ObjectRef, refOf } from '../../runtime/client.ts';
@@ -185,22 +185,20 @@ export function replicationCAController(tools: ReplicationCATools) {
     log: Pass['log'],
   ) {
     let { read, ledger } = given;
-    const decide = () => {
-      const generations: ReadonlyMap<number, Certificate> = generationsOf(world.secrets, ca.metadata.namespace, ledger);
-      const facts = observeRotation(world, ca, ledger, generations);
-      return { facts, decision: plan(facts, now()) };
+    const decide = async () => {
+      const signers = new Map<number, Authority>();
+      for (const [number, record] of Object.entries(ledger.generations))
+        signers.set(Number(number), await authorities.get(ref, Number(number), record, signal));
+      const facts = observeRotation(world, ca, ledger, signers, now());
+      return { signers, facts, decision: plan(facts, now()) };
     };
-    const signers: Authority[] = [];
-    for (const [number, record] of Object.entries(ledger.generations)) {
-      signers.push(await authorities.get(ref, Number(number), record, signal));
-    }
-    let { facts, decision } = decide();
+    let { signers, facts, decision } = await decide();
     if (decision.step.kind === 'rest') return { facts, decision };
 
     const live = await readLedger(ref, kept.meta.deleting, signal);
     if (live === null) throw new Error(`the ledger of ${ref.namespace}/${ref.name} is gone`);
     ({ read, ledger } = live);
-    ({ facts, decision } = decide());
+    ({ signers, facts, decision } = await decide());
     const { step } = decision;
     if (step.kind === 'rest') return { facts, decision };
 
@@ -210,7 +208,7 @@ export function replicationCAController(tools: ReplicationCATools) {
         { client, secrets: world.secrets, authorities },
         ca,
         ledger,
-        signers,
+        [...signers.values()],
         step.generation,
         now(),
         signal,
@@ -308,6 +306,8 @@ export function replicationCAController(tools: ReplicationCATools) {
         tell(REPLICATION_CA, kept.meta, 'Warning', 'SecretTerminating', alarm);
       }
       tellHeld(kept, ca, status);
+      tellApproval(kept, ca, status);
+      tellExpiry(kept, ca, status);
     }
     if (rotation !== null) tellRegress(kept, rotation.decision);
     return wakeAfter(outcome, at);
@@ -347,12 +347,37 @@ export function replicationCAController(tools: ReplicationCATools) {
     }
   }
 
+  /** Tells once that certificates are about to end that only a rotation replaces. */
+  function tellExpiry(
+    kept: Kept<'ReplicationCA'>,
+    { status: before }: ReplicationCA,
+    after: ReplicationCAStatus,
+  ): void {
+    const [first] = after.rotation?.expiring ?? [];
+    if (first === undefined || before?.rotation?.expiring !== undefined) return;
+    const note = `${after.rotation?.expiringTotal ?? 0} certificates end with their generation, ${first.name} first, at ${first.notAfter}; status.rotation.expiring lists them, and only a rotation replaces them`;
+    tell(REPLICATION_CA, kept.meta, 'Warning', 'ExpiryNear', note);
+  }
+
+  /** Tells once that a stage waits for its approval; the note is the line to commit. */
+  function tellApproval(
+    kept: Kept<'ReplicationCA'>,
+    { status: before }: ReplicationCA,
+    after: ReplicationCAStatus,
+  ): void {
+    const waits = ({ conditions }: ReplicationCAStatus): string | undefined =>
+      conditions?.find(({ type, reason }) => type === 'Rotating' && reason === 'WaitingForApproval')?.message;
+    const message = waits(after);
+    if (message === undefined || message === waits(before ?? {})) return;
+    tell(REPLICATION_CA, kept.meta, 'Normal', 'ApprovalNeeded', message);
+  }
+
   function wakeAfter({ refusal, rotation }: Outcome, at: number): Wake {
     const wakes: number[] = [];
     if (refusal?.retryAfter != null) wakes.push(refusal.retryAfter);
     if (rotation !== null) {
       const { decision } = rotation;
-      if (decision.soakUntil !== null) wakes.push(decision.soakUntil - at);
+      if (decision.hold?.kind === 'soak') wakes.push(decision.hold.until - at);
       if (decision.ledger.rotation !== null) wakes.push(ROTATION_PERIOD);
       else {
         const due = dueAt(rotation);

@@ -1,11 +1,11 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { adoptGeneration } from '../../rotation/stages.ts';
 import type { GenerationRecord, Ledger } from '../../api/ledger.ts';
 import { generationName, PASSPHRASE_KEY } from '../../api/names.ts';
 import type { ReplicationCA } from '../../api/objects.ts';
-import { checkBundle, verifiesUnder } from '../../pki/bundle.ts';
+import { checkBundle } from '../../pki/bundle.ts';
 import { PkiError } from '../../pki/errors.ts';
-import { type Authority, issueCa, issueLeaf, newSerial } from '../../pki/issue.ts';
+import { type Authority, issueCa, newSerial } from '../../pki/issue.ts';
 import { encodePrivateKey, encryptPrivateKey, generatePrivateKey } from '../../pki/keys.ts';
 import { type Client, refOf, keyOf } from '../../runtime/client.ts';
 import { type Authorities, readPassphrase } from '../shared/authorities.ts';
@@ -13,6 +13,7 @@ import { authorityWish, BACKDATE } from '../shared/effective.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { generationSecret, type KeptSecret, SECRETS } from '../shared/secrets.ts';
 import type { View } from '../shared/view.ts';
+import { refusedBy } from './rehearsal.ts';
 
 /**
  * Makes key and certificate of a generation and stores them, and only then names them in the ledger that comes back:
@@ -62,26 +63,13 @@ function rehearse(authorities: readonly Authority[], number: number, now: number
   if (problem !== null) {
     throw new Refusal('BundleUnsafe', `Generation ${number} cannot be trusted beside the others: ${problem.message}`);
   }
-  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   for (const authority of authorities) {
-    const leaf = issueLeaf({
-      authority,
-      publicKey,
-      subject: { commonName: 'rehearsal' },
-      dnsNames: [],
-      ipAddresses: [],
-      uris: [],
-      notBefore: Math.max(now - BACKDATE, authority.certificate.notBefore),
-      notAfter: now + BACKDATE,
-      serial: newSerial(randomBytes),
-    });
-    for (const style of ['first', 'last', 'any'] as const) {
-      if (verifiesUnder(leaf, bundle, style) && verifiesUnder(leaf, [authority.certificate], style)) continue;
-      throw new Refusal(
-        'BundleUnsafe',
-        `With generation ${number} in the bundle, verifiers that take the ${style} CA would refuse leaves of ${authority.certificate.subject}. Nothing was changed.`,
-      );
-    }
+    const style = refusedBy(authority, bundle, now) ?? refusedBy(authority, [authority.certificate], now);
+    if (style === null) continue;
+    throw new Refusal(
+      'BundleUnsafe',
+      `With generation ${number} in the bundle, verifiers that take the ${style} CA would refuse leaves of ${authority.certificate.subject}. Nothing was changed.`,
+    );
   }
 }
 

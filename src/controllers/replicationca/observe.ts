@@ -1,11 +1,13 @@
 /** From the world to the facts of the rotation machine. */
 import type { Ledger } from '../../api/ledger.ts';
+import { parseInstant } from '../../api/instant.ts';
 import { type MemberKey, memberKey } from '../../api/names.ts';
 import type { ClusterCertificate, ReplicationCA, ReplicationPeer } from '../../api/objects.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { profileOf } from '../../profiles/index.ts';
 import { keyOf } from '../../runtime/client.ts';
 import type {
+  Acknowledgement,
   Blocker,
   CertificateFact,
   Evidence,
@@ -16,18 +18,22 @@ import type {
   Witness,
 } from '../../rotation/facts.ts';
 import { allows } from '../clustercertificate/observe.ts';
-import { type Seen, seenOf } from '../replicationpeer/observe.ts';
 import { authorityWish, BACKDATE, caKeyOf, durationOf, secretNameOf } from '../shared/effective.ts';
 import { secretFact } from '../shared/facts.ts';
+import type { Authority } from '../../pki/issue.ts';
+import { isProbed, type Seen, seenOf } from '../replicationpeer/observe.ts';
 import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
+import { refusedBy } from './rehearsal.ts';
 
 /** Gathers everything that the machine may know of one CA. */
 export function observeRotation(
   world: World,
   ca: ReplicationCA,
   ledger: Ledger,
-  generations: ReadonlyMap<number, Certificate>,
+  authorities: ReadonlyMap<number, Authority>,
+  now: number,
 ): Facts {
+  const generations = new Map([...authorities].map(([number, { certificate }]) => [number, certificate]));
   return {
     wish: wishOf(ca),
     ledger,
@@ -39,8 +45,23 @@ export function observeRotation(
     ),
     certificates: certificateFacts(world, ca, ledger, generations),
     witnesses: witnessesOf(world, ca),
+    verifies: (leaf, bundle) => refusal(authorities, leaf, bundle, now),
     watched: (namespace) => world.certificates.watches(namespace),
   };
+}
+
+/** Why a leaf of this generation would be refused by some verifier that trusts this bundle; null: it would not. */
+function refusal(
+  authorities: ReadonlyMap<number, Authority>,
+  leaf: number,
+  bundle: readonly number[],
+  now: number,
+): string | null {
+  const signer = authorities.get(leaf);
+  const trusted = bundle.flatMap((number) => authorities.get(number)?.certificate ?? []);
+  if (signer === undefined || trusted.length !== bundle.length) return 'a generation of it is not there';
+  const style = refusedBy(signer, trusted, now);
+  return style === null ? null : `verifiers that take the ${style} CA that could be the issuer refuse it`;
 }
 
 function wishOf(ca: ReplicationCA): Wish {
@@ -50,6 +71,8 @@ function wishOf(ca: ReplicationCA): Wish {
     renewBefore: authorityWish(ca).renewBefore,
     soak: durationOf(rotation?.soak, 0),
     maxConcurrent: concurrencyOf(rotation?.maxConcurrent),
+    paused: rotation?.paused ?? false,
+    approval: { required: rotation?.approval?.required ?? [], upTo: rotation?.approval?.upTo ?? null },
     departed: new Set(rotation?.departed?.map((member) => memberKeyOfText(member))),
     deleting: ca.metadata.deletionTimestamp !== null,
   };
@@ -139,6 +162,9 @@ function witnessesOf(world: World, ca: ReplicationCA): ReadonlyMap<MemberKey, re
       const witness: Witness = {
         peer: peer.metadata.name,
         member: key,
+        name: member.name,
+        probed: isProbed(member),
+        acknowledged: acknowledgedOf(member, kept.acknowledgers.get(member.name) ?? null),
         roles: rolesOf(peer, member.name),
         freshFor,
         evidence: evidenceOf(seenOf(peer, member)),
@@ -149,6 +175,14 @@ function witnessesOf(world: World, ca: ReplicationCA): ReadonlyMap<MemberKey, re
     }
   }
   return witnesses;
+}
+
+function acknowledgedOf(
+  { acknowledged }: ReplicationPeer['spec']['members'][number],
+  manager: string | null,
+): Acknowledgement | null {
+  if (acknowledged === undefined) return null;
+  return { ...acknowledged, manager, expires: parseInstant(acknowledged.expires) ?? 0 };
 }
 
 /** How long evidence counts, in milliseconds. A round of a peer takes as long as the member that says nothing until the timeout. */

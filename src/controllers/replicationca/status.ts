@@ -1,12 +1,14 @@
 import { clip, MAX_DISPLAY, MAX_MESSAGE } from '../../api/fields.ts';
-import type { Ledger } from '../../api/ledger.ts';
+import type { Ledger, Rotation } from '../../api/ledger.ts';
 import { generationName, type MemberKey } from '../../api/names.ts';
 import type { ReplicationCA } from '../../api/objects.ts';
 import { MAX_LISTED, type ReplicationCAStatus } from '../../api/replication-ca.ts';
+import type { ConditionReason } from '../../api/vocabulary.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { keySpecOf } from '../../pki/keys.ts';
 import type { Facts } from '../../rotation/facts.ts';
 import type { Decision } from '../../rotation/plan.ts';
+import type { Hold } from '../../rotation/stages.ts';
 import { namespaceOf } from '../../rotation/story.ts';
 import { startBy } from '../../rotation/wanted.ts';
 import { secondTime } from '../../runtime/clock.ts';
@@ -14,6 +16,7 @@ import type { ConditionUpdate } from '../../runtime/conditions.ts';
 import { authorityWish, type AuthorityWish, BACKDATE } from '../shared/effective.ts';
 import type { Refusal } from '../shared/refusal.ts';
 import { condition, nextConditions, progress } from '../shared/status.ts';
+import { expiring } from './expiry.ts';
 
 /** What a pass came to. */
 export interface Outcome {
@@ -80,7 +83,7 @@ export function statusOf({ ca, refusal, alarm, rotation, bundleSha256 }: Outcome
     generations: listGenerations(ledger, generations),
     ...(bundleSha256 === null ? {} : { bundle: { sha256: bundleSha256, generations: [...ledger.bundle] } }),
     members: countMembers(facts, ledger),
-    rotation: describeRotation(facts, decision, waiting, signer),
+    rotation: describeRotation(facts, decision, waiting, signer, now),
     history: ledger.history.map((entry) => ({ ...entry })),
   };
 }
@@ -181,33 +184,73 @@ function ready(
 
 function rotating(
   ca: ReplicationCA,
-  { ledger, soakUntil, pending, stalled }: Decision,
+  { ledger, hold, pending, stalled }: Decision,
   waiting: readonly Waiting[],
   signer: Certificate | undefined,
 ): ConditionUpdate {
   const { rotation } = ledger;
+  const paused = ca.spec.rotation?.paused === true;
   if (rotation === null) {
     const change = pending?.message ?? specChange(authorityWish(ca), ledger, signer);
     if (change !== null) return condition('Rotating', 'False', 'RotationPending', change);
     return condition('Rotating', 'False', 'Stable', 'No rotation is running.');
   }
-  const where = `${rotation.stage} from ${generationName(rotation.from)} to ${generationName(rotation.to)}`;
+  const back = rotation.direction === 'Backward' ? 'Back: ' : '';
+  const where = `${back}${rotation.stage} from ${generationName(rotation.from)} to ${generationName(rotation.to)}`;
   if (stalled !== null)
     return condition('Rotating', 'True', 'GenerationUnavailable', `${where}: held. ${stalled.message}`);
-  if (soakUntil !== null)
+  const [first] = waiting;
+  const state =
+    hold === null || hold.kind === 'pause'
+      ? first === undefined
+        ? 'proven by every member'
+        : `waiting for ${waiting.length} of ${ledger.roster.size} members. ${first.message}`
+      : holdMessage(hold);
+  const tail = pending === null || paused ? '' : ` ${pending.message}`;
+  if (paused)
     return condition(
       'Rotating',
       'True',
-      'Soaking',
-      `${where}: proven by every member, held for the soak until ${secondTime(soakUntil)}.`,
+      'Paused',
+      `${where}: held by spec.rotation.paused; ${pending?.message ?? state}`,
     );
-  const [first] = waiting;
-  const tail = pending === null ? '' : ` ${pending.message}`;
-  const message =
-    first === undefined
-      ? `${where}.`
-      : `${where}: waiting for ${waiting.length} of ${ledger.roster.size} members. ${first.message}`;
-  return condition('Rotating', 'True', 'WaitingForEvidence', message + tail);
+  return condition('Rotating', 'True', reasonOf(rotation, hold), `${where}: ${state}${tail}`);
+}
+
+function reasonOf({ direction }: Rotation, hold: Hold | null): ConditionReason {
+  if (hold?.kind === 'soak') return 'Soaking';
+  if (hold?.kind === 'unsafe') return 'BundleUnsafe';
+  if (hold?.kind === 'approval') return 'WaitingForApproval';
+  return direction === 'Backward' ? 'RollingBack' : 'WaitingForEvidence';
+}
+
+function holdMessage(hold: Exclude<Hold, { kind: 'pause' }>): string {
+  if (hold.kind === 'unsafe') return `proven by every member. ${hold.message}`;
+  return hold.kind === 'soak'
+    ? `proven by every member, held for the soak until ${secondTime(hold.until)}.`
+    : `proven by every member, ${hold.stage} waits for approval. To give it, ${lineFor(hold)}.`;
+}
+
+/** What to commit so that a hold ends. */
+function lineFor(hold: Hold): string {
+  switch (hold.kind) {
+    case 'soak':
+      return `Nothing: the soak ends at ${secondTime(hold.until)}.`;
+    case 'approval':
+      return `set spec.rotation.approval.upTo: {generation: ${hold.generation}, stage: ${hold.stage}}`;
+    case 'unsafe':
+      return hold.message;
+    case 'pause':
+      return 'set spec.rotation.paused: false';
+  }
+}
+
+/** What to do so that it goes on; undefined: nothing waits, or it waits for nobody in particular. */
+function nextLine({ stalled, pending, hold, ledger }: Decision, [first]: readonly Waiting[]): string | undefined {
+  if (stalled !== null) return stalled.message;
+  if (pending?.reason === 'Paused') return lineFor({ kind: 'pause' });
+  if (hold !== null) return lineFor(hold);
+  return ledger.rotation === null ? pending?.message : first?.message;
 }
 
 /** A changed key, name or duration applies to the next generation (design rule 8). */
@@ -279,9 +322,12 @@ function describeRotation(
   decision: Decision,
   waiting: readonly Waiting[],
   signer: Certificate | undefined,
+  now: number,
 ) {
-  const { ledger, soakUntil, stalled } = decision;
+  const { ledger } = decision;
   const { rotation } = ledger;
+  const line = nextLine(decision, waiting);
+  const next = line === undefined ? {} : { next: clip(line, MAX_MESSAGE) };
   const mustStartBy =
     signer === undefined
       ? {}
@@ -290,11 +336,18 @@ function describeRotation(
             startBy(facts.wish, { issuedAt: signer.notBefore + BACKDATE, notAfter: signer.notAfter }),
           ),
         };
-  if (rotation === null) return mustStartBy;
+  const soon = expiring(facts, ledger, now);
+  const deadlines = {
+    ...mustStartBy,
+    ...(soon.length === 0
+      ? {}
+      : {
+          expiring: soon.slice(0, MAX_LISTED).map(({ name, notAfter }) => ({ name, notAfter: secondTime(notAfter) })),
+          expiringTotal: soon.length,
+        }),
+  };
+  if (rotation === null) return { ...next, ...deadlines };
   const { from, to, direction, stage, startedAt, since } = rotation;
-  const [first] = waiting;
-  const next =
-    stalled?.message ?? (soakUntil === null ? first?.message : `Nothing: the soak ends at ${secondTime(soakUntil)}.`);
   return {
     from,
     to,
@@ -304,7 +357,7 @@ function describeRotation(
     stageStartedAt: since,
     waitingFor: waiting.slice(0, MAX_LISTED).map((each) => ({ ...each })),
     waitingForTotal: waiting.length,
-    ...(next === undefined ? {} : { next: clip(next, MAX_MESSAGE) }),
-    ...mustStartBy,
+    ...next,
+    ...deadlines,
   };
 }

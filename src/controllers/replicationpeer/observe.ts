@@ -7,7 +7,8 @@ import { type ObjectRef, refOf } from '../../runtime/client.ts';
 import { caKeyOf, durationOf, secretNameOf } from '../shared/effective.ts';
 import { generationsOf } from '../shared/facts.ts';
 import { Refusal } from '../shared/refusal.ts';
-import { isProblem, type LedgerSecret, sha256 } from '../shared/secrets.ts';
+import { isProblem, type LedgerSecret } from '../shared/secrets.ts';
+import { sameJson } from '../shared/status.ts';
 import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
 
 type Spec = ReplicationPeer['spec'];
@@ -17,7 +18,9 @@ export type Seen = NonNullable<NonNullable<ReplicationPeer['status']>['members']
 export interface PeerMember {
   readonly name: string;
   readonly certificate: MemberKey;
-  readonly endpoints: Spec['members'][number]['endpoints'];
+  readonly endpoints: NonNullable<Spec['members'][number]['endpoints']>;
+  /** Whether it is looked at. */
+  readonly probed: boolean;
   /** What its Secret holds now; null: there is none that could be presented. */
   readonly secret: { readonly revision: string; readonly leaf: Certificate } | null;
   /** What was seen of it before. */
@@ -79,19 +82,9 @@ export function resolveCa(world: World, peer: ReplicationPeer): ResolvedCa | Ref
   return { ca, missing };
 }
 
-/** Tells lists of endpoints apart. */
-export function digestOf(endpoints: Spec['members'][number]['endpoints']): string {
-  return sha256(JSON.stringify(endpoints.map(({ host, port, instances = 'One' }) => [host, port, instances]))).slice(
-    0,
-    8,
-  );
-}
-
-/** What a peer saw of one of its members, if that is about the certificate and the endpoints that it names now. */
-export function seenOf(peer: ReplicationPeer, member: Spec['members'][number]): Seen | null {
-  const [certificate, endpoints] = [memberKeyOf(peer, member), digestOf(member.endpoints)];
-  const found = peer.status?.members?.find(({ name }) => name === member.name);
-  return found?.certificate === certificate && found.endpoints === endpoints ? found : null;
+/** Whether a member is looked at: it has endpoints, and its user does not say that they cannot be reached. */
+export function isProbed({ endpoints, proof }: Spec['members'][number]): boolean {
+  return endpoints !== undefined && proof !== 'Acknowledge';
 }
 
 /** Gathers the facts of a peer whose CA is known; null while that CA has no ledger or no signer. */
@@ -133,8 +126,21 @@ function memberFacts(world: World, peer: ReplicationPeer, member: Spec['members'
   return {
     name: member.name,
     certificate: key,
-    endpoints: member.endpoints,
+    endpoints: member.endpoints ?? [],
+    probed: isProbed(member),
     secret: content === null ? null : { revision: content.revision, leaf: content.leaf },
     seen: seenOf(peer, member),
   };
+}
+
+/** What was seen of a member of this peer, where it listens now: a changed endpoint may be another machine. */
+export function seenOf(peer: ReplicationPeer, member: Spec['members'][number]): Seen | null {
+  const certificate = memberKeyOf(peer, member);
+  const seen = peer.status?.members?.find((each) => each.name === member.name && each.certificate === certificate);
+  return seen !== undefined && sameJson(seen.endpoints ?? [], addressesOf(member.endpoints ?? [])) ? seen : null;
+}
+
+/** Endpoints as evidence names them. */
+export function addressesOf(endpoints: PeerMember['endpoints']): string[] {
+  return endpoints.map(({ host, port, instances }) => `${host}:${port}${instances === 'Many' ? ' (Many)' : ''}`);
 }

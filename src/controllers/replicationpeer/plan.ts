@@ -5,7 +5,7 @@ import type { Pace } from '../../probe/pacing.ts';
 import { secondTime } from '../../runtime/clock.ts';
 import { parseCertificate } from '../../pki/certificate.ts';
 import { issuerOf } from '../shared/facts.ts';
-import { digestOf, type PeerFacts, type PeerMember, type Seen } from './observe.ts';
+import { addressesOf, isProbed, type PeerFacts, type PeerMember, type Seen } from './observe.ts';
 
 /** What is asked of one member now. */
 export interface Question {
@@ -37,7 +37,7 @@ export function planQuestions(facts: PeerFacts, dark: ReadonlyMap<string, number
   const { ledger, profile, members, interval } = facts;
   const { rotation, signer } = ledger;
   return members.flatMap((member) => {
-    if (member.secret === null || signer === null) return [];
+    if (member.secret === null || signer === null || !member.probed) return [];
     const quiet = rotation === null && settled(member, signer);
     const generations = rotation !== null ? [rotation.from, rotation.to] : quiet ? [] : [signer];
     const slower = Math.min(profile.quietInterval, interval * 2 ** Math.min(dark.get(member.name) ?? 0, 20));
@@ -74,7 +74,7 @@ export function toSeen(
     certificate: member.certificate,
     epoch: facts.ledger.epoch,
     ...(secret === null ? {} : { revision: secret.revision }),
-    endpoints: digestOf(member.endpoints),
+    endpoints: addressesOf(member.endpoints),
     observedAt: secondTime(observedAt),
     ...(presents === undefined ? {} : { presents }),
     // One trust store and one leaf for both roles: what a listening socket trusts, the member trusts (profile).
@@ -134,10 +134,11 @@ export interface Edge {
   readonly to: string;
 }
 
-/** Ordered pairs of members: Mesh, every pair both ways; Star, the center with each of the others both ways. */
+/** Ordered pairs of members: Mesh, every pair both ways; Star, the center with each of the others both ways. Nobody dials who listens nowhere. */
 export function edgesOf({ spec }: ReplicationPeer): readonly Edge[] {
   const names = spec.members.map(({ name }) => name);
-  const pairs = names.flatMap((from) => names.filter((to) => to !== from).map((to) => ({ from, to })));
+  const listening = spec.members.flatMap(({ name, endpoints }) => (endpoints === undefined ? [] : [name]));
+  const pairs = names.flatMap((from) => listening.filter((to) => to !== from).map((to) => ({ from, to })));
   return spec.topology === 'Star' ? pairs.filter(({ from, to }) => from === spec.center || to === spec.center) : pairs;
 }
 
@@ -153,17 +154,21 @@ export interface EdgeFinding extends Edge {
  * newest files yet does not break an edge: that is what a rotation is about.
  */
 export function judgeEdges(peer: ReplicationPeer, seen: ReadonlyMap<string, Seen>): readonly EdgeFinding[] {
+  const unprobed = new Set(peer.spec.members.flatMap((member) => (isProbed(member) ? [] : [member.name])));
+  const unseen = (name: string) => (unprobed.has(name) ? notProbed(name) : blindness(name, seen.get(name)));
   return edgesOf(peer).flatMap(({ from, to }) => {
-    const fault =
-      blindness(from, seen.get(from)) ??
-      blindness(to, seen.get(to)) ??
-      distrust(from, to, seen) ??
-      distrust(to, from, seen);
+    const fault = unseen(from) ?? unseen(to) ?? distrust(from, to, seen) ?? distrust(to, from, seen);
     return fault === null ? [] : [{ from, to, ...fault }];
   });
 }
 
 type Fault = Omit<EdgeFinding, 'from' | 'to'>;
+
+const notProbed = (name: string): Fault => ({
+  seen: false,
+  reason: 'NotProbed',
+  message: `${name} is not probed, so nobody knows. That is as spec.members[name=${name}] wants it (no endpoints, or proof: Acknowledge).`,
+});
 
 function blindness(name: string, seen: Seen | undefined): Fault | null {
   if (seen === undefined) return { seen: false, reason: 'NeverObserved', message: `${name} has not been probed yet.` };

@@ -4,7 +4,7 @@ import type { ReplicationPeerStatus } from '../../api/replication-peer.ts';
 import type { ConditionUpdate } from '../../runtime/conditions.ts';
 import type { Refusal } from '../shared/refusal.ts';
 import { condition, nextConditions, progress } from '../shared/status.ts';
-import type { PeerFacts, Seen } from './observe.ts';
+import { isProbed, type PeerFacts, type Seen } from './observe.ts';
 import { type EdgeFinding, edgesOf, judgeEdges } from './plan.ts';
 
 const MAX_LISTED = 20;
@@ -27,7 +27,7 @@ export function statusOf(
           verified(total, failing, seen),
         ]
       : [...unresolved(refusal), ...(seen.size === 0 ? [] : [verified(total, failing, seen)])];
-  const blocked = peer.spec.members.find(({ name }) => seen.get(name)?.reason !== 'Verified');
+  const blocked = peer.spec.members.find((each) => isProbed(each) && seen.get(each.name)?.reason !== 'Verified');
   return {
     observedGeneration: generation,
     conditions: nextConditions(peer.status?.conditions, updates, generation, now),
@@ -98,7 +98,9 @@ export function worthWriting(
     ]);
   if (gist(before) !== gist(after)) return true;
   if (!gate) return false;
-  const oldest = Math.min(...(before.members ?? []).map(({ observedAt }) => Date.parse(observedAt)));
+  const probed = new Set(peer.spec.members.filter(isProbed).map(({ name }) => name));
+  const seen = (before.members ?? []).filter(({ name }) => probed.has(name));
+  const oldest = Math.min(...seen.map(({ observedAt }) => Date.parse(observedAt)));
   return now - oldest >= interval;
 }
 

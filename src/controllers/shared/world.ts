@@ -17,6 +17,7 @@ import { type Parsed, parseObject } from '../../api/parse.ts';
 import type { Client, KubeObject } from '../../runtime/client.ts';
 import { caKeyOf, secretNameOf } from './effective.ts';
 import type { Log } from './log.ts';
+import { acknowledgersOf } from './managers.ts';
 import {
   CONFIG_MAPS,
   isProblem,
@@ -35,11 +36,20 @@ import { type HasMeta, metaOf, type Seen, View } from './view.ts';
 export interface Kept<K extends Kind> extends HasMeta {
   readonly parsed: Parsed<K>;
   readonly status: unknown;
+  /** Of a peer: the field managers that wrote what is acknowledged in it, by member name. */
+  readonly acknowledgers: ReadonlyMap<string, string>;
 }
 
 function keepObject<K extends Kind>(kind: K): (raw: KubeObject) => Kept<K> {
-  return (raw) => ({ meta: metaOf(raw), parsed: parseObject(kind, raw), status: raw['status'] });
+  return (raw) => ({
+    meta: metaOf(raw),
+    parsed: parseObject(kind, raw),
+    status: raw['status'],
+    acknowledgers: kind === 'ReplicationPeer' ? acknowledgersOf(raw) : NOBODY,
+  });
 }
+
+const NOBODY: ReadonlyMap<string, string> = new Map();
 
 /** Null when the schema refuses it. */
 export function objectOf<K extends Kind>(kept: Kept<K> | undefined): ObjectOf<K> | null {

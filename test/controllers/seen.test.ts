@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest';
+import { parseObject } from '../../src/api/parse.ts';
+import { seenOf } from '../../src/controllers/replicationpeer/observe.ts';
+
+const seen = {
+  name: 'a',
+  certificate: 'storage/a',
+  epoch: 3,
+  endpoints: ['10.0.0.1:443', '10.0.0.2:443'],
+  observedAt: '2026-10-05T00:00:00Z',
+  reason: 'Verified',
+};
+const at = (...hosts: readonly string[]) => hosts.map((host) => ({ host, port: 443 }));
+
+/** What counts of what was seen of member a, when the spec has it so. */
+function counts(member: object): boolean {
+  const metadata = { name: 'mesh', namespace: 'storage', uid: 'u', resourceVersion: '1', generation: 1 };
+  const parsed = parseObject('ReplicationPeer', {
+    metadata,
+    spec: { members: [{ name: 'a', ...member }] },
+    status: { members: [seen] },
+  });
+  if (!parsed.ok) throw new Error('the peer is invalid');
+  const [first] = parsed.object.spec.members;
+  if (first === undefined) throw new Error('the peer has a member');
+  return seenOf(parsed.object, first) !== null;
+}
+
+test('what was seen of a member counts where it listens now, and nowhere else', () => {
+  expect(counts({ endpoints: at('10.0.0.1', '10.0.0.2') })).toBe(true);
+  expect(counts({ endpoints: at('10.0.0.1', '10.0.0.3') }), 'moved').toBe(false);
+  expect(counts({ endpoints: at('10.0.0.1', '10.0.0.2', '10.0.0.3') }), 'one more that nobody looked at').toBe(false);
+  expect(counts({ endpoints: at('10.0.0.1') })).toBe(false);
+  const [first, second] = at('10.0.0.1', '10.0.0.2');
+  expect(counts({ endpoints: [first, { ...second, instances: 'Many' }] }), 'many behind one').toBe(false);
+  expect(counts({}), 'nowhere any more').toBe(false);
+  expect(counts({ endpoints: at('10.0.0.1', '10.0.0.2'), certificateRef: { name: 'b' } }), 'another one').toBe(false);
+  expect(counts({ endpoints: at('10.0.0.1', '10.0.0.2'), proof: 'Acknowledge' }), 'a seen no is not unseen').toBe(true);
+});
