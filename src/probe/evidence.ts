@@ -1,6 +1,8 @@
 /** What all observations of one member say together. Pure: every address must agree, and what is missing is unknown. */
 import { type Certificate, parseCertificate } from '../pki/certificate.ts';
+import type { TlsVersion } from './handshake.ts';
 import type { Answer, EndpointObservation } from './probe.ts';
+import type { Resumption } from './sessions.ts';
 
 export interface ObservedEndpoint {
   readonly host: string;
@@ -20,6 +22,7 @@ export type EvidenceReason =
   | 'NameNotResolved'
   | 'Unreachable'
   | 'NotEnforced'
+  | 'StillResumed'
   | 'Inconclusive'
   | 'SampledOnly';
 
@@ -30,6 +33,10 @@ export interface MemberVerdict {
   readonly trusts: ReadonlyMap<number, Answer>;
   /** Generations refused at every address: more than a `no` above, which one address is enough for. */
   readonly refuses: ReadonlySet<number>;
+  /** Generations accepted at one or more addresses. */
+  readonly accepts: ReadonlySet<number>;
+  /** Of sessions of the generation that is dropped, at all addresses together; null: not refused at every address yet. */
+  readonly resumption: Resumption | null;
   readonly reason: EvidenceReason;
   /** Names address and port, and the next step; empty with an empty reason. */
   readonly message: string;
@@ -61,23 +68,36 @@ export function combineEvidence(request: {
   const leaf = commonLeaf(reached);
   const trusts = new Map<number, Answer>();
   const refuses = new Set<number>();
+  const accepts = new Set<number>();
   for (const generation of generations) {
     const answers = reached.map((at) => at.trusts.get(generation)?.answer ?? 'unknown');
     const everywhere = (wanted: Answer): boolean =>
       seenEverywhere && proving && answers.every((answer) => answer === wanted);
     trusts.set(generation, answers.includes('no') ? 'no' : everywhere('yes') ? 'yes' : 'unknown');
     if (everywhere('no')) refuses.add(generation);
+    if (answers.includes('yes')) accepts.add(generation);
   }
   const presents = leaf !== null && seenEverywhere && proving ? { fingerprint: leaf.fingerprint, pem: leaf.pem } : null;
+
+  const resumption = seenEverywhere && proving ? commonResumption(reached) : null;
 
   const finding =
     contradiction(member, reached, generations) ??
     missing(member, endpoints) ??
     unreachable(member, all) ??
     notEnforced(member, reached) ??
+    stillResumed(member, reached) ??
     inconclusive(member, reached, generations) ??
     (proving ? null : sampled(member, endpoints));
-  return { presents, trusts, refuses, reason: finding?.reason ?? '', message: finding?.message ?? '' };
+  return {
+    presents,
+    trusts,
+    refuses,
+    accepts,
+    resumption,
+    reason: finding?.reason ?? '',
+    message: finding?.message ?? '',
+  };
 }
 
 // ---- Leaves --------------------------------------------------------------------------------------------------
@@ -101,6 +121,25 @@ function readLeaf(pem: string): Certificate | null {
   } catch {
     return null;
   }
+}
+
+// ---- Sessions ------------------------------------------------------------------------------------------------
+
+/** One address that takes a session up is enough; all must be seen to refuse. */
+function commonResumption(reached: readonly Reached[]): Resumption | null {
+  let worst: Resumption = { answer: 'refuses' };
+  for (const { resumption } of reached) {
+    if (resumption === null) return null;
+    if (resumption.answer === 'accepts') return resumption;
+    if (resumption.answer === 'refuses') continue;
+    const before: number | null = worst.answer === 'unknown' ? worst.lifetimeMs : 0;
+    const { lifetimeMs } = resumption;
+    worst = {
+      answer: 'unknown',
+      lifetimeMs: before === null || lifetimeMs === null ? null : Math.max(before, lifetimeMs),
+    };
+  }
+  return worst;
 }
 
 // ---- Findings, the most telling first ----------------------------------------------------------------------------
@@ -185,6 +224,21 @@ function notEnforced(member: string, reached: readonly Reached[]): Finding | nul
     reason: 'NotEnforced',
     message: `${member} at ${where(open)} accepts any client certificate, so nothing can be proven by a handshake. Demand client certificates there.`,
   };
+}
+
+function stillResumed(member: string, reached: readonly Reached[]): Finding | null {
+  for (const at of reached) {
+    if (at.resumption?.answer !== 'accepts') continue;
+    return {
+      reason: 'StillResumed',
+      message: `${member} at ${where(at)} refuses new handshakes of the old generation, but still takes up a ${nameOf(at.resumption.version)} session from before, by which whoever has one is let in unseen. Change its session ticket keys and empty its session cache: restart it, with new ticket keys where they are shared.`,
+    };
+  }
+  return null;
+}
+
+function nameOf(version: TlsVersion): string {
+  return version.replace('v', ' ');
 }
 
 function inconclusive(member: string, reached: readonly Reached[], generations: readonly number[]): Finding | null {

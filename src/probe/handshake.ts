@@ -41,6 +41,12 @@ export interface Attempt {
   readonly roundTripMs: number;
   /** From our last flight to the verdict. */
   readonly verdictMs: number;
+  /** False: the server seems not to speak this version. */
+  readonly spoken: boolean;
+  /** Whether the session that was offered was taken up: then no certificate was judged, and `presented` is empty. */
+  readonly resumed: boolean;
+  /** Sessions that the server gave, each to be offered later; see `sessions.ts`. Secret, and never written anywhere. */
+  readonly sessions: readonly Buffer[];
   /** TCP connections made: 2 when the server wanted another TLS version. */
   readonly connections: number;
 }
@@ -57,6 +63,8 @@ export interface HandshakeRequest {
   readonly settleMs?: number;
   /** The version to begin with, where an earlier attempt has shown it. */
   readonly version?: TlsVersion;
+  /** A session of this server and version to offer; then no other version is tried. */
+  readonly session?: Buffer | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -80,17 +88,11 @@ const CERTIFICATE_ALERTS: ReadonlySet<number> = new Set([
 export async function handshake(request: HandshakeRequest): Promise<Attempt> {
   const version = request.version ?? 'TLSv1.2';
   const first = await connectOnce(request, version);
-  if (version === 'TLSv1.3' || !first.tryNewer) return first.attempt;
-  const second = await connectOnce(request, 'TLSv1.3');
-  return { ...second.attempt, connections: 2 };
+  if (version === 'TLSv1.3' || first.spoken || request.session !== undefined) return first;
+  return { ...(await connectOnce(request, 'TLSv1.3')), connections: 2 };
 }
 
-interface Once {
-  readonly attempt: Attempt;
-  readonly tryNewer: boolean;
-}
-
-function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<Once> {
+function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<Attempt> {
   const { address, port, canary, timeoutMs, signal } = request;
   signal.throwIfAborted();
   const secureContext = contextOf(canary, version);
@@ -103,6 +105,8 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<On
     let finished = false;
     let proof: 'finished' | 'ticket' | null = null;
     let presented: readonly string[] = [];
+    let resumed = false;
+    const sessions: Buffer[] = [];
     let unread = 0;
     let done = false;
     let secure: tls.TLSSocket | null = null;
@@ -130,6 +134,7 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<On
         rejectUnauthorized: false,
         checkServerIdentity: () => undefined,
         ...(servername === '' ? {} : { servername }),
+        ...(request.session === undefined ? {} : { session: request.session }),
       });
       // In TLS 1.2 no event tells that the server's flight is complete when it then refuses us, but the keys are
       // derived at exactly this point. The secrets themselves are of no interest.
@@ -155,7 +160,10 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<On
       if (done) return;
       finished = true;
       clearTimeout(deadline);
-      if (presented.length === 0) presented = readChain(socket);
+      resumed = socket.isSessionReused();
+      // With a session comes the certificate of the time in which it was made.
+      if (resumed) presented = [];
+      else if (presented.length === 0) presented = readChain(socket);
       if (version === 'TLSv1.2') {
         linger('finished');
         return;
@@ -167,8 +175,10 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<On
     }
 
     /** RFC 8446 section 4.6.1: a server that asked for a certificate sends tickets only after our Finished. */
-    function onSession(): void {
-      if (!done && version === 'TLSv1.3' && proof === null) linger('ticket');
+    function onSession(session: Buffer): void {
+      if (done) return;
+      sessions.push(session);
+      if (version === 'TLSv1.3' && proof === null) linger('ticket');
     }
 
     function linger(seen: 'finished' | 'ticket'): void {
@@ -216,16 +226,16 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<On
       reject(signal.reason);
     }
 
-    function fail(reason: FailureReason, message: string, tryNewer = false): void {
-      settleWith({ kind: 'failed', reason, message }, tryNewer);
+    function fail(reason: FailureReason, message: string, unspoken = false): void {
+      settleWith({ kind: 'failed', reason, message }, !unspoken);
     }
 
-    function settleWith(outcome: Outcome, tryNewer = false): void {
+    function settleWith(outcome: Outcome, spoken = true): void {
       if (done) return;
       const now = performance.now();
       cleanUp(outcome.kind === 'accepted');
       const verdictMs = flightAt === null ? 0 : now - flightAt;
-      resolve({ attempt: { outcome, presented, version, roundTripMs, verdictMs, connections: 1 }, tryNewer });
+      resolve({ outcome, presented, version, roundTripMs, verdictMs, spoken, resumed, sessions, connections: 1 });
     }
 
     /** The error listeners stay: a destroyed socket may still report one. */
@@ -253,7 +263,7 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<On
 /** By canary: a context is the costliest part of a handshake, in memory and, with the parsing of keys, in time. */
 const contexts = new WeakMap<Canary, Map<TlsVersion, tls.SecureContext>>();
 
-/** Shared by all handshakes of one canary; Node resumes a session only where one is passed, and none is. */
+/** Shared by all handshakes of one canary; Node resumes a session only where one is passed. */
 function contextOf(canary: Canary, version: TlsVersion): tls.SecureContext {
   const known = contexts.get(canary)?.get(version);
   if (known !== undefined) return known;

@@ -2,8 +2,9 @@
 import { lookup } from 'node:dns/promises';
 import net from 'node:net';
 import type { Canary } from './canary.ts';
-import { type Attempt, type FailureReason, type Outcome, handshake } from './handshake.ts';
+import { type Attempt, type FailureReason, type Outcome, type TlsVersion, handshake } from './handshake.ts';
 import { Slots } from './pacing.ts';
+import type { Dial, EndpointSessions, Resumption, Staying } from './sessions.ts';
 import { type Answer, type Round, type Trust, judge, roundsNeeded } from './verdict.ts';
 
 export type { Answer, Trust };
@@ -24,6 +25,8 @@ export type EndpointObservation =
       readonly enforced: boolean | null;
       /** By generation. */
       readonly trusts: ReadonlyMap<number, Trust>;
+      /** Of sessions of the generation that is dropped; null: not asked, or not refused in new handshakes. */
+      readonly resumption: Resumption | null;
       /** TCP connections this took. */
       readonly connections: number;
     }
@@ -51,6 +54,8 @@ export interface ProbeRequest {
   readonly control: Canary;
   /** By generation. Empty: only the presented chain is read, and whether client certificates are enforced. */
   readonly candidates: ReadonlyMap<number, Canary>;
+  /** The candidate that is to be dropped, and where its sessions are kept; none: sessions are of no interest. */
+  readonly dropping?: { readonly generation: number; readonly sessions: EndpointSessions };
   readonly resolve?: Resolve;
   /** Bounds the handshakes that a process makes at one time. */
   readonly slots?: Slots;
@@ -62,7 +67,8 @@ const MAX_ADDRESSES = 32;
 
 /**
  * Probes every address of an endpoint, one handshake at a time per address: one for the control, then per
- * candidate one (trusted) or two (refused); up to five where a TLS 1.3 server gives no positive sign.
+ * candidate one (trusted) or two (refused); up to five where a TLS 1.3 server gives no positive sign. With a generation
+ * that is dropped up to four more for each of the two TLS versions.
  * @returns one observation per address, or a single unreachable one when the name gives none
  * @throws only `signal.reason`, or for a canary that is no certificate
  */
@@ -132,6 +138,8 @@ class AddressProbe {
   #last: Attempt | null = null;
   #presented: readonly string[] = [];
   readonly #leaves = new Set<string>();
+  /** The last handshake of each candidate. */
+  readonly #shown = new Map<Canary, Attempt>();
 
   constructor(request: ProbeRequest, address: string) {
     this.#request = request;
@@ -153,6 +161,7 @@ class AddressProbe {
       trusts.set(generation, { answer, detail });
       enforced = seen ?? enforced;
     }
+    const resumption = await this.#resumption(trusts, settleAfter(control));
     const alsoPresented = [...this.#leaves].filter((leaf) => leaf !== this.#presented[0]);
     return {
       kind: 'reached',
@@ -162,8 +171,36 @@ class AddressProbe {
       alsoPresented,
       enforced,
       trusts,
+      resumption,
       connections: this.#connections,
     };
+  }
+
+  /** Keeps sessions of the generation that is dropped while it is accepted, and offers them once it is refused. */
+  async #resumption(trusts: ReadonlyMap<number, Trust>, settleMs: number): Promise<Resumption | null> {
+    const { dropping, candidates } = this.#request;
+    const dropped = dropping === undefined ? undefined : candidates.get(dropping.generation);
+    if (dropping === undefined || dropped === undefined) return null;
+    const kept = dropping.sessions.at(this.#address);
+    const dial: Dial = (canary, version, session) => this.#dial(canary, { version, settleMs, session });
+    const seen = this.#shown.get(dropped);
+    switch (trusts.get(dropping.generation)?.answer) {
+      case 'yes':
+        if (seen !== undefined) await kept.keep(dropped, seen, dial);
+        return null;
+      case 'no':
+        return kept.judge(dropped, this.#staying(trusts), dial);
+      default:
+        return null;
+    }
+  }
+
+  #staying(trusts: ReadonlyMap<number, Trust>): Staying | null {
+    for (const [generation, canary] of this.#request.candidates) {
+      const accepted = this.#shown.get(canary);
+      if (trusts.get(generation)?.answer === 'yes' && accepted !== undefined) return { canary, accepted };
+    }
+    return null;
   }
 
   /** Repeats a weak answer until enough rounds agree; answers that differ are no answer. */
@@ -184,23 +221,18 @@ class AddressProbe {
 
   /** A control that could not be judged says nothing that a candidate could add to. */
   async #candidate(canary: Canary, control: Attempt): Promise<Pick<Attempt, 'outcome'>> {
-    return control.outcome.kind === 'failed' ? control : this.#handshake(canary, control);
+    if (control.outcome.kind === 'failed') return control;
+    const attempt = await this.#handshake(canary, control);
+    this.#shown.set(canary, attempt);
+    return attempt;
   }
 
   /** @param before the control of this round: tells the TLS version, and how long the server takes to refuse */
   async #handshake(canary: Canary, before: Attempt | null): Promise<Attempt> {
-    const { port, timeoutMs, signal, host } = this.#request;
-    const attempt = await handshake({
-      address: this.#address,
-      port,
-      servername: this.#request.servername ?? host,
-      canary,
-      timeoutMs,
-      settleMs: before?.outcome.kind === 'rejected' ? 10 * before.verdictMs : 0,
+    const attempt = await this.#dial(canary, {
       version: this.#last?.version ?? 'TLSv1.2',
-      signal,
+      settleMs: before === null ? 0 : settleAfter(before),
     });
-    this.#connections += attempt.connections;
     if (attempt.presented.length > 0) {
       this.#last = attempt;
       this.#presented = attempt.presented;
@@ -208,6 +240,21 @@ class AddressProbe {
     }
     return attempt;
   }
+
+  async #dial(
+    canary: Canary,
+    how: { readonly version: TlsVersion; readonly settleMs: number; readonly session?: Buffer | undefined },
+  ): Promise<Attempt> {
+    const { port, timeoutMs, signal, host, servername = host } = this.#request;
+    const attempt = await handshake({ address: this.#address, port, servername, canary, timeoutMs, signal, ...how });
+    this.#connections += attempt.connections;
+    return attempt;
+  }
+}
+
+/** How long to wait for a refusal by a server that took so long to refuse the control. */
+function settleAfter({ outcome, verdictMs }: Attempt): number {
+  return outcome.kind === 'rejected' ? 10 * verdictMs : 0;
 }
 
 function enforcedBy(control: Outcome): boolean | null {

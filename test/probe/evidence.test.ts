@@ -32,6 +32,7 @@ function reached(
     alsoPresented: also.map((identity) => identity.leaf.pem),
     enforced: true,
     trusts: new Map(trusts),
+    resumption: null,
     connections: 2,
   };
 }

@@ -17,6 +17,8 @@ export interface Material {
   readonly identity: Identity;
   /** PEM of the CAs that clients must come from. */
   readonly bundle: string;
+  /** Of a program; default: a free one. */
+  readonly port?: number;
 }
 
 export type Version = 'TLSv1.2' | 'TLSv1.3';
@@ -57,6 +59,10 @@ export async function plainServer(
 
 export interface NodeServer extends TestServer {
   reload(material: Material): void;
+  /** 48 bytes. */
+  setTicketKeys(keys: Buffer): void;
+  /** Keeps session ids of TLS 1.2 in this store: Node by itself has none. */
+  cacheSessions(store: Map<string, Buffer>): void;
 }
 
 export async function nodeServer(
@@ -82,6 +88,16 @@ export async function nodeServer(
         key: material.identity.key,
         ca: material.bundle,
       }),
+    setTicketKeys: (keys) => server.setTicketKeys(keys),
+    cacheSessions: (store) => {
+      server.on('newSession', (id: Buffer, session: Buffer, done: () => void) => {
+        store.set(id.toString('hex'), session);
+        done();
+      });
+      server.on('resumeSession', (id: Buffer, done: (error: Error | null, session: Buffer | null) => void) =>
+        done(null, store.get(id.toString('hex')) ?? null),
+      );
+    },
     [Symbol.asyncDispose]: close,
   };
 }
@@ -115,20 +131,26 @@ export function onPath(...programs: readonly string[]): boolean {
 
 export interface ProgramServer extends TestServer {
   readonly input: Writable;
+  /** Where ca.crt, tls.crt and tls.key are. */
+  readonly dir: string;
+}
+
+export function writeMaterial(dir: string, { identity, bundle }: Material): void {
+  writeFileSync(path.join(dir, 'ca.crt'), bundle);
+  writeFileSync(path.join(dir, 'tls.crt'), identity.certificate);
+  writeFileSync(path.join(dir, 'tls.key'), identity.key, { mode: 0o600 });
 }
 
 /** A program that serves TLS. It gets a folder with ca.crt, tls.crt and tls.key, and is ready once the port answers. */
 export async function programServer(
-  { identity, bundle }: Material,
+  material: Material,
   command: (files: { dir: string; port: number }) => readonly [string, ...string[]],
   prepare: (dir: string) => void = () => {},
 ): Promise<ProgramServer> {
   const dir = mkdtempSync(path.join(tmpdir(), 'probe-'));
-  writeFileSync(path.join(dir, 'ca.crt'), bundle);
-  writeFileSync(path.join(dir, 'tls.crt'), identity.certificate);
-  writeFileSync(path.join(dir, 'tls.key'), identity.key, { mode: 0o600 });
+  writeMaterial(dir, material);
   prepare(dir);
-  const port = await closedPort();
+  const port = material.port ?? (await closedPort());
   const [program, ...args] = command({ dir, port });
   // s_server ends when its standard input does.
   const child = spawn(program, args, { cwd: dir, stdio: ['pipe', 'ignore', 'pipe'] });
@@ -144,7 +166,7 @@ export async function programServer(
     await dispose();
     throw new Error(`${program} did not start: ${errors}`, { cause: error });
   }
-  return { port, input: child.stdin, [Symbol.asyncDispose]: dispose };
+  return { port, input: child.stdin, dir, [Symbol.asyncDispose]: dispose };
 }
 
 function ended(child: ChildProcess): Promise<void> {
@@ -246,20 +268,14 @@ export function javaServer(material: Material, ...protocols: readonly Version[])
     ({ port }) => ['java', '-XX:TieredStopAtLevel=1', '-Xshare:auto', 'Server.java', String(port), ...protocols],
     (dir) => {
       writeFileSync(path.join(dir, 'Server.java'), JAVA_SERVER);
-      const args = [
-        'pkcs12',
-        '-export',
-        '-in',
-        'tls.crt',
-        '-inkey',
-        'tls.key',
-        '-out',
-        'own.p12',
-        '-passout',
-        'pass:changeit',
-      ];
-      const made = spawnSync('openssl', args, { cwd: dir });
-      if (made.status !== 0) throw new Error(`openssl pkcs12: ${made.stderr.toString()}`);
+      keyStore(dir);
     },
   );
+}
+
+/** own.p12 of the member's leaf, as Java wants it. */
+export function keyStore(dir: string): void {
+  const files = ['-in', 'tls.crt', '-inkey', 'tls.key', '-out', 'own.p12'];
+  const made = spawnSync('openssl', ['pkcs12', '-export', ...files, '-passout', 'pass:changeit'], { cwd: dir });
+  if (made.status !== 0) throw new Error(`openssl pkcs12: ${made.stderr.toString()}`);
 }

@@ -58,7 +58,8 @@ for (const setup of setups) {
     beforeAll(async () => {
       only = await start({ identity: member, bundle: encodeBundle([first.certificate]) });
       both = await start({ identity: member, bundle: encodeBundle([first.certificate, second.certificate]) });
-    });
+      // Java takes seconds to start on a busy machine.
+    }, 60_000);
     afterAll(async () => {
       await only[Symbol.asyncDispose]();
       await both[Symbol.asyncDispose]();
