@@ -175,9 +175,35 @@ const evidence = z.object({
   refuses: z
     .object({
       fresh: generations().describe('Generations whose leaves it refuses in a new handshake. Example: [1]'),
+      resumed: generations()
+        .optional()
+        .describe(
+          'Generations of which it takes up no TLS session from before any more: kept until it is seen to accept one. ' +
+            'Default: none. Example: [1]',
+        ),
     })
     .optional()
     .describe('Generations that the member was seen to refuse. Default: not seen.'),
+  sessions: z
+    .object({
+      generation: generationNumber().describe('The generation that is dropped. Example: 1'),
+      refusedSince: instant().describe(
+        'Since when it was not seen to accept it in a new handshake, RFC 3339. Example: 2026-10-05T00:00:00Z',
+      ),
+      accepted: z
+        .boolean()
+        .describe('Whether the last probe saw that it takes up a session from before. Example: false'),
+      expireBy: instant()
+        .optional()
+        .describe(
+          'When the last of them has expired, RFC 3339. Default: none, for none is left or it was seen to take one up. ' +
+            'Example: 2026-10-05T02:00:00Z',
+        ),
+    })
+    .optional()
+    .describe(
+      'What is known of TLS sessions that a member gave before it refused the generation that is dropped. Default: not asked.',
+    ),
   reason: reason().describe('What the probe came to, in one word. Example: Unreachable'),
   message: text(MAX_MESSAGE)
     .optional()

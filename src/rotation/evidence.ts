@@ -204,7 +204,7 @@ function answer(question: Question, { member, roles }: Witness, evidence: Eviden
   const { trusts, refuses } = evidence;
   switch (question.kind) {
     case 'trusts': {
-      if (refuses.includes(g)) {
+      if (refuses.fresh.includes(g)) {
         return contrary(
           'NotTrusted',
           `${member} was seen to refuse generation ${g}: it has not loaded the bundle of its Secret.`,
@@ -228,16 +228,24 @@ function answer(question: Question, { member, roles }: Witness, evidence: Eviden
       );
     }
     case 'refuses': {
-      if (refuses.includes(g)) return OK;
       if (trusts.listening.includes(g) || trusts.dialling.includes(g)) {
         return contrary(
           'StillTrusted',
           `${member} still accepts generation ${g}: it has not loaded the bundle of its Secret.`,
         );
       }
-      return silent(evidence, `whether ${member} refuses generation ${g}`);
+      if (!refuses.fresh.includes(g)) return silent(evidence, `whether ${member} refuses generation ${g}`);
+      if (evidence.resumes.includes(g)) return contrary('StillResumed', resumedMessage(evidence, member, g));
+      if (refuses.resumed.includes(g)) return OK;
+      return silent(evidence, `whether ${member} still takes up sessions of generation ${g} from before`);
     }
   }
+}
+
+/** The peer knows where and how; its word is about another thing when something more pressing was seen. */
+function resumedMessage({ reason, message }: Evidence, member: MemberKey, generation: number): string {
+  if (reason === 'StillResumed') return message;
+  return `${member} still takes up a session of generation ${generation} from before. Restart it, with new session ticket keys where they are shared.`;
 }
 
 function silent(evidence: Evidence, what: string): Finding {

@@ -39,7 +39,10 @@ export interface Evidence {
   readonly observedAt: number;
   readonly presents: { readonly fingerprint: string; readonly generation: number | null } | null;
   readonly trusts: { readonly listening: readonly number[]; readonly dialling: readonly number[] };
-  readonly refuses: readonly number[];
+  /** In new handshakes, and by sessions from before: whoever refuses the former may still take up the latter. */
+  readonly refuses: { readonly fresh: readonly number[]; readonly resumed: readonly number[] };
+  /** Generations of which it was seen to take up a session from before, though it refuses them. */
+  readonly resumes: readonly number[];
   /** Why something is unknown; empty when nothing is. */
   readonly reason: string;
   readonly message: string;

@@ -182,6 +182,54 @@ describe('grants', () => {
   });
 });
 
+describe('sessions from before a drop', () => {
+  /** Until A's Drop was seen in new handshakes. */
+  function dropped(): void {
+    wish({ generation: 2 });
+    while (mesh.ledger.rotation?.stage !== 'Drop' || mesh.member(A).loaded?.bundle.length !== 1) {
+      mesh.pass();
+      mesh.deliver(A, B);
+      mesh.look(A, B);
+    }
+  }
+
+  test('one that is still taken up is a seen no: it holds the grant, and clears a proof', () => {
+    mesh.member(A).remembers = 'yes';
+    dropped();
+    expect(mesh.member(A).evidence).toMatchObject({ refuses: { fresh: [1], resumed: [] }, resumes: [1] });
+    expect(mesh.pass().findings.get(A)).toMatchObject({ ok: false, contrary: true, reason: 'StillResumed' });
+    expect(mesh.ledger.roster.get(A)?.grant).toBe('Open');
+    mesh.member(A).remembers = 'no';
+    mesh.look(A);
+    mesh.pass();
+    expect(mesh.ledger.roster.get(A)?.grant).toBe('Proven');
+    mesh.member(A).remembers = 'yes';
+    mesh.look(A, B);
+    expect(reasons(mesh.pass())[A]).toBe('StillResumed');
+    expect(mesh.ledger.roster.get(B)?.grant, 'no other is granted meanwhile').toBeNull();
+  });
+
+  test('where nobody knows, the peer says why, and the old generation stays', () => {
+    mesh.member(A).remembers = 'unknown';
+    dropped();
+    const member = mesh.member(A);
+    if (member.evidence === null) throw new Error('it was looked at');
+    member.evidence = { ...member.evidence, reason: 'NoSessionKept', message: 'until then' };
+    const finding = mesh.pass().findings.get(A);
+    expect(finding).toEqual({ ok: false, contrary: false, reason: 'NoSessionKept', message: 'until then' });
+    for (let i = 0; i < 5; i++) {
+      mesh.pass();
+      mesh.deliver(A, B);
+      mesh.look(A, B);
+    }
+    expect(mesh.ledger.rotation?.stage).toBe('Drop');
+    expect(Object.keys(mesh.ledger.generations)).toEqual(['1', '2']);
+    member.remembers = 'no';
+    mesh.settle();
+    expect(mesh.ledger).toMatchObject({ rotation: null, signer: 2 });
+  });
+});
+
 describe('soak', () => {
   test('counts from the proof, survives silence, begins again after a seen no', () => {
     wish({ generation: 2, soak: 60_000 });

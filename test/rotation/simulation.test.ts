@@ -108,15 +108,17 @@ describe('a mesh in an adversarial world', () => {
       for (const member of mesh.members.values()) {
         const { secret, evidence } = member;
         if (secret === null || secret.leaf === null || secret.bundle === null || evidence === null) continue;
+        const { bundle } = secret;
+        const refused = Object.keys(mesh.ledger.generations)
+          .map(Number)
+          .filter((number) => !bundle.includes(number));
         member.evidence = {
           ...evidence,
           epoch: mesh.ledger.epoch,
           revision: secret.revision,
           presents: { fingerprint: secret.leafFingerprint, generation: secret.leaf },
           trusts: { listening: secret.bundle, dialling: secret.bundle },
-          refuses: Object.keys(mesh.ledger.generations)
-            .map(Number)
-            .filter((number) => !(secret.bundle ?? []).includes(number)),
+          refuses: { fresh: refused, resumed: refused },
           reason: '',
         };
       }
@@ -131,7 +133,7 @@ describe('a mesh in an adversarial world', () => {
           reason: '',
           presents: { fingerprint: member.secret.leafFingerprint, generation: member.secret.leaf },
           trusts: { listening: [to], dialling: [to] },
-          refuses: [from],
+          refuses: { fresh: [from], resumed: [from] },
         };
       }
     },

@@ -50,6 +50,8 @@ interface Member {
   /** Nobody can look at it. */
   probed: boolean;
   acknowledged: Acknowledgement | null;
+  /** Whether it takes up sessions from before it refused a generation; unknown: nobody kept one. */
+  remembers: 'yes' | 'no' | 'unknown';
 }
 
 /** Something that was begun on what was true then, and is finished later. */
@@ -98,6 +100,7 @@ export class SimulatedMesh {
       dark: false,
       probed: true,
       acknowledged: null,
+      remembers: 'no',
     });
   }
 
@@ -232,16 +235,21 @@ export class SimulatedMesh {
   }
 
   #see(key: MemberKey, epoch: number, revision: string): Evidence {
-    const { loaded, dark } = this.member(key);
+    const { loaded, dark, remembers } = this.member(key);
     const blind = dark || loaded === null;
-    const known = Object.keys(this.ledger.generations).map(Number);
+    const refused = blind
+      ? []
+      : Object.keys(this.ledger.generations)
+          .map(Number)
+          .filter((number) => !loaded.bundle.includes(number));
     return {
       epoch,
       revision,
       observedAt: this.now,
       presents: blind ? null : { fingerprint: loaded.fingerprint, generation: loaded.leaf },
       trusts: blind ? { listening: [], dialling: [] } : { listening: loaded.bundle, dialling: loaded.bundle },
-      refuses: blind ? [] : known.filter((number) => !loaded.bundle.includes(number)),
+      refuses: { fresh: refused, resumed: remembers === 'no' ? refused : [] },
+      resumes: remembers === 'yes' ? refused : [],
       reason: blind ? 'Unreachable' : '',
       message: blind ? `${key} is unreachable` : '',
     };

@@ -210,7 +210,8 @@ function evidenceOf(seen: Seen | null): Evidence | null {
         ? null
         : { fingerprint: seen.presents.fingerprint, generation: seen.presents.generation ?? null },
     trusts: seen.trusts ?? { listening: [], dialling: [] },
-    refuses: seen.refuses?.fresh ?? [],
+    refuses: { fresh: seen.refuses?.fresh ?? [], resumed: seen.refuses?.resumed ?? [] },
+    resumes: seen.sessions?.accepted === true ? [seen.sessions.generation] : [],
     reason: known ? '' : seen.reason,
     message: known ? '' : (seen.message ?? ''),
   };
