@@ -11,5 +11,7 @@ export const generic: Profile = {
   certificateName: 'tls',
   trustStores: 'shared',
   quietInterval: 600_000,
+  // RFC 8446 section 4.6.1: seven days at most. Go uses all of them, Java a day, GnuTLS six hours, OpenSSL and Node two.
+  longestResumption: 7 * 24 * 3_600_000,
   maxProbesPerHour: 3_600,
 };

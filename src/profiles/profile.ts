@@ -23,6 +23,8 @@ export interface Profile {
   readonly trustStores: 'shared';
   /** Pause between looks at the presented chain while no gate waits, milliseconds. */
   readonly quietInterval: number;
+  /** Longest time for which it may take up a TLS session that it gave, milliseconds: what is believed where it does not say less. */
+  readonly longestResumption: number;
   /** Most probes of one member in an hour. */
   readonly maxProbesPerHour: number;
 }

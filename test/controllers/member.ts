@@ -1,4 +1,5 @@
 /** The listening end of a member, in this process: it serves what its Secret holds, as soon as that changes. */
+import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import tls from 'node:tls';
 import type { Scene } from './scene.ts';
@@ -24,6 +25,8 @@ export class Member {
   #port = 0;
   #manner: Manner = 'serving';
   #files: Files | null = null;
+  #ticketKeys: Buffer | null = null;
+  #sessionSeconds: number | undefined;
   #loaded = '';
   #off = (): void => {};
 
@@ -64,6 +67,15 @@ export class Member {
   behave(manner: Manner): void {
     this.#manner = manner;
     this.#follow();
+  }
+
+  /**
+   * Takes up TLS sessions from now on, over reloads too, as servers do that share ticket keys; by itself it has new keys for every
+   * connection. Again: with other keys, as after a restart.
+   */
+  resumeSessions(seconds?: number): void {
+    this.#ticketKeys = randomBytes(48);
+    this.#sessionSeconds = seconds;
   }
 
   /** Closes the port. */
@@ -111,7 +123,13 @@ export class Member {
       raw.on('close', () => this.#sockets.delete(raw));
       if (this.#manner === 'hanging') return;
       if (this.#files === null) return void raw.destroy();
-      const options = { ...this.#files, requestCert: true, rejectUnauthorized: this.#manner !== 'open' };
+      const options = {
+        ...this.#files,
+        requestCert: true,
+        rejectUnauthorized: this.#manner !== 'open',
+        ...(this.#ticketKeys === null ? {} : { ticketKeys: this.#ticketKeys }),
+        ...(this.#sessionSeconds === undefined ? {} : { sessionTimeout: this.#sessionSeconds }),
+      };
       const server = tls.createServer(options, (secure) => {
         secure.on('error', () => raw.destroy());
         secure.resume();

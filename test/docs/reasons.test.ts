@@ -8,6 +8,7 @@ const SOURCES = [
   'src/rotation',
   'src/probe/evidence.ts',
   'src/controllers/replicationpeer/plan.ts',
+  'src/controllers/replicationpeer/sessions.ts',
   'src/controllers/replicationca/observe.ts',
 ];
 /** In the same places, but no reason of a member: the name of an event. */

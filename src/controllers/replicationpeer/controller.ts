@@ -6,7 +6,8 @@ import { Canaries } from '../../probe/canary.ts';
 import { combineEvidence } from '../../probe/evidence.ts';
 import { Pacer, Slots } from '../../probe/pacing.ts';
 import { type EndpointObservation, probeEndpoint, type Resolve } from '../../probe/probe.ts';
-import type { Client } from '../../runtime/client.ts';
+import { Sessions } from '../../probe/sessions.ts';
+import { type Client, keyOf } from '../../runtime/client.ts';
 import type { Pass, Wake } from '../../runtime/runner.ts';
 import type { Authorities } from '../shared/authorities.ts';
 import type { ControllerClock } from '../shared/clock.ts';
@@ -54,6 +55,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
   const { client, world, ledgers, tell, clock } = tools;
   const { now } = clock;
   const canaries = new Canaries(randomBytes);
+  const sessions = new Sessions(now);
   const slots = new Slots();
   const pacer = new Pacer<EndpointObservation[]>({
     now,
@@ -95,6 +97,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
       await writeStatus(client, REPLICATION_PEER, world.peers, kept, statusOf(peer, missing, new Map(), now()), signal);
       return { kind: 'after', ms: LEDGER_RETRY };
     }
+    if (facts.ledger.rotation === null) sessions.forget(keyOf(ca));
     const rounds = dark.get(key) ?? new Map<string, Round>();
     dark.set(key, rounds);
     const questions = planQuestions(facts, new Map([...rounds].map(([name, { count }]) => [name, count])));
@@ -131,7 +134,8 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
 
   /** One member: all its endpoints. @throws Refusal when a generation has no key that can be used */
   async function ask(facts: PeerFacts, question: Question, signal: AbortSignal): Promise<Answer> {
-    const { member, generations, pace } = question;
+    const { member, generations, dropping, pace } = question;
+    const dropped = dropping === null ? undefined : facts.ledger.generations[dropping];
     const set = await canaries.make({
       authorities: await authoritiesOf(facts, generations, signal),
       like: member.secret?.leaf ?? null,
@@ -139,6 +143,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     });
     const observed = await Promise.all(
       member.endpoints.map(async ({ host, port, instances = 'One' }) => {
+        const endpoint = `${host}:${port}`;
         const run = () =>
           slots.run(
             () =>
@@ -148,12 +153,19 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
                 timeoutMs: facts.timeout,
                 control: set.control,
                 candidates: set.candidates,
+                ...(dropping === null || dropped === undefined
+                  ? {}
+                  : {
+                      dropping: {
+                        generation: dropping,
+                        sessions: sessions.of(keyOf(facts.ca), dropped.fingerprint, endpoint),
+                      },
+                    }),
                 signal,
                 ...(tools.resolve === undefined ? {} : { resolve: tools.resolve }),
               }),
             signal,
           );
-        const endpoint = `${host}:${port}`;
         return {
           host,
           port,

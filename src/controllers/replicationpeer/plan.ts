@@ -6,12 +6,15 @@ import { secondTime } from '../../runtime/clock.ts';
 import { parseCertificate } from '../../pki/certificate.ts';
 import { issuerOf } from '../shared/facts.ts';
 import { addressesOf, isProbed, type PeerFacts, type PeerMember, type Seen } from './observe.ts';
+import { noSessionKept, sessionsSeen } from './sessions.ts';
 
 /** What is asked of one member now. */
 export interface Question {
   readonly member: PeerMember;
   /** Generations to try canaries of; empty: only the presented chain is read. */
   readonly generations: readonly number[];
+  /** The one of them that is going to be dropped, whose sessions are kept and offered; null: none is. */
+  readonly dropping: number | null;
   /** Whatever makes an older answer useless. */
   readonly key: string;
   readonly pace: Pace;
@@ -46,6 +49,7 @@ export function planQuestions(facts: PeerFacts, dark: ReadonlyMap<string, number
       {
         member,
         generations,
+        dropping: rotation === null || rotation.stage === 'Append' ? null : rotation.from,
         key: JSON.stringify([ledger.epoch, member.secret.revision, generations]),
         pace: { intervalMs, maxProbesPerHour: profile.maxProbesPerHour },
       },
@@ -54,12 +58,8 @@ export function planQuestions(facts: PeerFacts, dark: ReadonlyMap<string, number
 }
 
 /** What a verdict means for a member, as it stands in status. Trust seen before stays known while leaf and Secret are the same. */
-export function toSeen(
-  facts: PeerFacts,
-  { member, generations }: Question,
-  verdict: MemberVerdict,
-  observedAt: number,
-): Seen {
+export function toSeen(facts: PeerFacts, question: Question, verdict: MemberVerdict, observedAt: number): Seen {
+  const { member, generations } = question;
   const { secret } = member;
   const presents = verdict.presents === null ? undefined : presented(facts, verdict.presents);
   const sameAsBefore =
@@ -68,7 +68,10 @@ export function toSeen(
     member.seen?.presents?.fingerprint === presents?.fingerprint;
   const trusted = generations.filter((generation) => verdict.trusts.get(generation) === 'yes');
   const refused = generations.filter((generation) => verdict.refuses.has(generation));
-  const finding = findingOf(facts, member, verdict, presents, generations.length === 0 ? null : trusted);
+  const { resumed, sessions } = sessionsSeen(facts, question, verdict, observedAt);
+  const finding =
+    findingOf(facts, member, verdict, presents, generations.length === 0 ? null : trusted) ??
+    noSessionKept(member.name, sessions);
   return {
     name: member.name,
     certificate: member.certificate,
@@ -80,7 +83,8 @@ export function toSeen(
     // One trust store and one leaf for both roles: what a listening socket trusts, the member trusts (profile).
     ...(sameAsBefore
       ? carried(member.seen)
-      : { trusts: { listening: trusted, dialling: trusted }, refuses: { fresh: refused } }),
+      : { trusts: { listening: trusted, dialling: trusted }, refuses: { fresh: refused, resumed } }),
+    ...(sessions === undefined ? {} : { sessions }),
     reason: finding?.reason ?? 'Verified',
     ...(finding === null ? {} : { message: clip(finding.message, MAX_MESSAGE) }),
   };
@@ -101,13 +105,18 @@ function presented(
   return generation === null ? { fingerprint } : { fingerprint, generation };
 }
 
+export interface Finding {
+  readonly reason: string;
+  readonly message: string;
+}
+
 function findingOf(
   { ledger, peer }: PeerFacts,
   { name, secret }: PeerMember,
   verdict: MemberVerdict,
   presents: Seen['presents'],
   trusted: readonly number[] | null,
-): { readonly reason: string; readonly message: string } | null {
+): Finding | null {
   if (verdict.reason !== '') return { reason: verdict.reason, message: verdict.message };
   if (presents !== undefined && presents.fingerprint !== secret?.leaf.fingerprint) {
     const what =

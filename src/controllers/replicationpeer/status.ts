@@ -8,6 +8,8 @@ import { isProbed, type PeerFacts, type Seen } from './observe.ts';
 import { type EdgeFinding, edgesOf, judgeEdges } from './plan.ts';
 
 const MAX_LISTED = 20;
+/** What is known of the generation that is dropped says nothing about edges. */
+const ABOUT_SESSIONS: readonly string[] = ['StillResumed', 'NoSessionKept'];
 
 /** The status after a pass. Its `members` are the evidence: the one status that is also input. */
 export function statusOf(
@@ -60,7 +62,7 @@ function verified(total: number, failing: readonly EdgeFinding[], seen: Readonly
   const [first] = failing;
   if (first === undefined) {
     const members = [...seen.values()];
-    const blind = members.find(({ reason }) => reason !== 'Verified');
+    const blind = members.find(({ reason }) => reason !== 'Verified' && !ABOUT_SESSIONS.includes(reason));
     if (blind !== undefined || members.length === 0)
       return condition('Verified', 'Unknown', 'EdgesUnknown', blind?.message ?? 'No member has been probed yet.');
     return condition(

@@ -1,0 +1,78 @@
+/** From what probes see of TLS sessions to what is known of them, kept in status over restarts of the operator. */
+import type { Rotation } from '../../api/ledger.ts';
+import type { MemberVerdict } from '../../probe/evidence.ts';
+import { secondTime } from '../../runtime/clock.ts';
+import type { PeerFacts, Seen } from './observe.ts';
+import type { Finding, Question } from './plan.ts';
+
+interface SessionsSeen {
+  /** Generations of which no session from before is taken up any more. */
+  readonly resumed: number[];
+  readonly sessions: Seen['sessions'];
+}
+
+/**
+ * What is known of sessions from before a member refused a generation. Once they are seen to be dead they stay so, as long as the member
+ * is not seen to accept that generation and its Secret is not to hold it: nobody can have got a new one.
+ */
+export function sessionsSeen(
+  facts: Pick<PeerFacts, 'ledger' | 'profile'>,
+  question: Pick<Question, 'member' | 'generations' | 'dropping'>,
+  verdict: MemberVerdict,
+  observedAt: number,
+): SessionsSeen {
+  const { member, generations, dropping } = question;
+  const { rotation, roster } = facts.ledger;
+  const { seen } = member;
+  const held = roster.get(member.certificate)?.bundle ?? generations;
+  const sessions = dropping === null ? undefined : droppedSessions(facts, dropping, seen, verdict, observedAt);
+  const dead = (generation: number): boolean => {
+    if (held.includes(generation) || verdict.accepts.has(generation)) return false;
+    if (sessions?.generation === generation && sessions.accepted) return false;
+    if (seen?.refuses?.resumed?.includes(generation) === true) return true;
+    if (rotation !== null && generation === justMade(rotation)) return true;
+    if (sessions?.generation !== generation || !verdict.refuses.has(generation)) return false;
+    return verdict.resumption?.answer === 'refuses' || hasExpired(sessions, observedAt);
+  };
+  const resumed = generations.filter(dead);
+  if (sessions === undefined || !resumed.includes(sessions.generation)) return { resumed, sessions };
+  const { expireBy: _, ...known } = sessions;
+  return { resumed, sessions: known };
+}
+
+/** The generation that no Secret held before the present stage; null: there may have been one. */
+function justMade({ direction, stage, startedAt, since, to }: Rotation): number | null {
+  return direction === 'Forward' && stage === 'Append' && since === startedAt ? to : null;
+}
+
+const hasExpired = ({ expireBy }: NonNullable<Seen['sessions']>, now: number): boolean =>
+  expireBy !== undefined && now >= Date.parse(expireBy);
+
+/** Silence changes nothing; whoever is seen to accept the generation, in whatever way, may have given a new session. */
+function droppedSessions(
+  { profile }: Pick<PeerFacts, 'profile'>,
+  generation: number,
+  seen: Seen | null,
+  { accepts, refuses, resumption }: MemberVerdict,
+  observedAt: number,
+): Seen['sessions'] {
+  if (accepts.has(generation)) return undefined;
+  const before = seen?.sessions?.generation === generation ? seen.sessions : undefined;
+  if (!refuses.has(generation)) return before;
+  if (resumption?.answer === 'accepts') return { generation, refusedSince: secondTime(observedAt), accepted: true };
+  const refusedSince = before?.refusedSince ?? secondTime(observedAt);
+  const known = { generation, refusedSince, accepted: false };
+  if (resumption?.answer === 'refuses') return known;
+  const lifetime = Math.min(profile.longestResumption, resumption?.lifetimeMs ?? Infinity);
+  return { ...known, expireBy: secondTime(Date.parse(refusedSince) + lifetime) };
+}
+
+/** Null where nothing is waited for. */
+export function noSessionKept(name: string, sessions: Seen['sessions']): Finding | null {
+  if (sessions?.expireBy === undefined) return null;
+  const { generation, expireBy } = sessions;
+  return {
+    reason: 'NoSessionKept',
+    message: `${name} refuses new handshakes of generation ${generation}, but none of its TLS sessions from before was kept (the operator was restarted, or has never seen it accept that generation), so nobody knows whether it would take one up. It goes on at ${expireBy}, when the last of them has expired; or as soon as ${name} is restarted, with new session ticket keys where they are shared.`,
+  };
+}
