@@ -14,6 +14,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.cluster.test.ts'],
           testTimeout: 20_000,
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -22,8 +23,9 @@ export default defineConfig({
           name: 'cluster',
           include: ['test/**/*.cluster.test.ts'],
           globalSetup: ['test/support/shared-cluster.ts'],
-          // Cluster tests mostly wait: more of them than cores may, but not so many that their waits starve.
-          maxWorkers: 3,
+          // They have processes of their own, whose waits must not starve: a few at a time, and after those that only compute.
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },

@@ -7,7 +7,9 @@ import type { Scene } from './scene.ts';
 
 const bed = testBed(0);
 bed.operators.expectLines(/the lease is lost: another replica may act now, this one ends/);
-const TIMEOUT = 240_000;
+const TIMEOUT = 300_000;
+/** A machine that is busy with other tests must not take it from a leader that is awake. */
+const LEASE_SECONDS = 15;
 
 /**
  * What operators wrote into a namespace, oldest first, and by whose token: each process has its own. Events are left out: one that was
@@ -47,8 +49,8 @@ test.concurrent.each(Object.entries(moments))(
       scenes: [here],
     } = await bed.install();
     const { namespace } = here;
-    const first = await installation.start({ identity: 'first' });
-    const second = await installation.start({ identity: 'second', standby: true });
+    const first = await installation.start({ identity: 'first', leaseSeconds: LEASE_SECONDS });
+    const second = await installation.start({ identity: 'second', leaseSeconds: LEASE_SECONDS, standby: true });
     await using mesh = await Mesh.start(here, ['a', 'b']);
     const links = new Links(Object.values(mesh.members));
     await mesh.want({ generation: 2 });
@@ -84,8 +86,8 @@ test.concurrent('the other one does nothing but look until the leader is killed,
     installation,
     scenes: [here],
   } = await bed.install();
-  const first = await installation.start({ identity: 'first' });
-  const second = await installation.start({ identity: 'second', standby: true });
+  const first = await installation.start({ identity: 'first', leaseSeconds: LEASE_SECONDS });
+  const second = await installation.start({ identity: 'second', leaseSeconds: LEASE_SECONDS, standby: true });
   await using mesh = await Mesh.start(here, ['a', 'b']);
   const links = new Links(Object.values(mesh.members));
   await mesh.want({ generation: 2 });

@@ -17,9 +17,9 @@ const election = new LeaderElection({
   namespace,
   name: 'leader',
   identity,
-  leaseDurationMs: 3_000,
-  renewDeadlineMs: 2_000,
-  retryPeriodMs: 400,
+  leaseDurationMs: 8_000,
+  renewDeadlineMs: 5_500,
+  retryPeriodMs: 800,
   onElected: () => {
     say('elected');
     void writeForEver(mode === 'unfenced' ? client : client.fenced(election.mayWrite));
