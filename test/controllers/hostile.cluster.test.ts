@@ -78,7 +78,7 @@ const ABSURD: { readonly [K in Kind]: Readonly<Record<string, readonly [spec: un
     twice: [{ members: [...AT, ...AT] }, /spec\.members/],
     host: [{ members: [{ name: 'a', endpoints: [{ host: '', port: 99_999 }] }] }, /spec\.members\[0\]\.endpoints\[0\]/],
     slash: [{ members: [{ name: 'a/b', endpoints: AT[0]?.endpoints }] }, /spec\.members\[0\]\.name/],
-    nowhere: [{ members: [{ name: 'a' }] }, /spec\.members\[0\]\.endpoints: is required/],
+    nowhere: [{ members: [{ name: 'a', endpoints: [] }] }, /spec\.members\[0\]\.endpoints: must have at least 1 item/],
     busy: [{ members: AT, probe: { interval: '0s', timeout: '-1s' } }, /spec\.probe/],
     centre: [{ members: AT, topology: 'Star', center: 'z' }, /spec\.center/],
   },
