@@ -142,6 +142,7 @@ describe.concurrent('the Secret of a generation', () => {
     await here.stalled('ReplicationCA', 'mesh', 'GenerationSecretMissing', /Restore it from a backup/);
     // Its passes do not fail (the log is read at the end), and a change of its spec is acted on.
     await here.apply({ ...nobody, spec: { ...Object(nobody['spec']), probe: { interval: '2s' } } });
+    await here.peers.until('mesh has changed', () => here.peers.get('mesh')?.metadata.generation === 2);
     await here.ready({ ReplicationPeer: ['mesh'] });
     await restore(generation);
     await goesOn(here);
