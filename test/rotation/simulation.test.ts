@@ -5,11 +5,7 @@ import { seeded, SimulatedMesh } from './world.ts';
 const MEMBERS: readonly MemberKey[] = ['ns/a', 'ns/b', 'ns/c'];
 
 /** One random life of a mesh: rotations there and back, and everything at the worst time. Returns the first broken link, or null. */
-function live(
-  seed: number,
-  steps: number,
-  sabotage: (mesh: SimulatedMesh) => void = () => {},
-): { mesh: SimulatedMesh; broken: string | null } {
+function live(seed: number, steps: number): { mesh: SimulatedMesh; broken: string | null } {
   const random = seeded(seed);
   const mesh = new SimulatedMesh(MEMBERS);
   mesh.settle();
@@ -35,7 +31,6 @@ function live(
     else if (dice < 0.972 + restless) mesh.wish = { ...mesh.wish, generation: pick(mesh.usable()) ?? null };
     else if (dice < 0.974 + restless) meddle(mesh, key, random());
     else mesh.serve(key);
-    sabotage(mesh);
     const [broken] = mesh.brokenLinks();
     if (broken !== undefined) return { mesh, broken: `seed ${seed}, step ${step}: ${broken}` };
   }
@@ -100,62 +95,5 @@ describe('a mesh in an adversarial world', () => {
     console.log(
       `${LIVES} lives of ${STEPS} steps: ${rotations} rotations completed (${rollbacks} of them back), turned round ${reversals} times, ${acknowledged} members vouched for, ${rolled} lives in Roll and ${dropped} in Drop before help came`,
     );
-  });
-
-  /** The same world finds the bugs that others ship: each must break a link, or this test proves nothing. */
-  const bugs: Readonly<Record<string, (mesh: SimulatedMesh) => void>> = {
-    'believing the Secret instead of the member': (mesh) => {
-      for (const member of mesh.members.values()) {
-        const { secret, evidence } = member;
-        if (secret === null || secret.leaf === null || secret.bundle === null || evidence === null) continue;
-        const { bundle } = secret;
-        const refused = Object.keys(mesh.ledger.generations)
-          .map(Number)
-          .filter((number) => !bundle.includes(number));
-        member.evidence = {
-          ...evidence,
-          epoch: mesh.ledger.epoch,
-          revision: secret.revision,
-          presents: { fingerprint: secret.leafFingerprint, generation: secret.leaf },
-          trusts: { listening: secret.bundle, dialling: secret.bundle },
-          refuses: { fresh: refused, resumed: refused },
-          reason: '',
-        };
-      }
-    },
-    'counting an unreachable member as done': (mesh) => {
-      mesh.member('ns/a').dark = true;
-      for (const member of mesh.members.values()) {
-        if (member.secret === null || member.evidence?.reason !== 'Unreachable') continue;
-        const { from = 1, to = 1 } = mesh.ledger.rotation ?? {};
-        member.evidence = {
-          ...member.evidence,
-          reason: '',
-          presents: { fingerprint: member.secret.leafFingerprint, generation: member.secret.leaf },
-          trusts: { listening: [to], dialling: [to] },
-          refuses: { fresh: [from], resumed: [from] },
-        };
-      }
-    },
-    'taking evidence from before the change': (mesh) => {
-      for (const member of mesh.members.values()) {
-        if (member.secret !== null && member.evidence !== null) {
-          const { rotation } = mesh.ledger;
-          const everything = rotation === null ? [] : [rotation.from, rotation.to];
-          member.evidence = {
-            ...member.evidence,
-            epoch: mesh.ledger.epoch,
-            revision: member.secret.revision,
-            trusts: { listening: everything, dialling: everything },
-          };
-        }
-      }
-    },
-  };
-  test.each(Object.entries(bugs))('%s is caught', (_name, sabotage) => {
-    const broken = Array.from({ length: 200 }, (_, seed) => live(seed + 1, STEPS, sabotage).broken).filter(
-      (each) => each !== null,
-    );
-    expect(broken.length).toBeGreaterThan(0);
   });
 });

@@ -1,0 +1,27 @@
+/** The long exploration: `make explore`, or with the name of a world and where to cut it, `make explore ARGS="'old files' 5000000"`. */
+import { runAll } from './pool.ts';
+import { tellResult, tellSum, tellWorld } from './tell.ts';
+import { LARGE_WORLDS, WORLDS } from './worlds.ts';
+
+/** With these each of the two threads stays below 3 GB. */
+const MOST = 2_000_000;
+
+const [only = '', most = String(MOST)] = process.argv.slice(2);
+const worlds = [...WORLDS, ...LARGE_WORLDS].filter(({ name }) => name.includes(only));
+if (worlds.length === 0 || !(Number(most) > 0)) {
+  console.error(`usage: main.ts [part of a world's name] [states at which a world is cut, by default ${MOST}]`);
+  process.exit(2);
+}
+const answers = await runAll(
+  worlds.map((world) => ({ seed: null, worlds: [world], states: Number(most) })),
+  (answer) => {
+    const world = worlds.find(({ name }) => name === answer.world);
+    console.log(tellResult(answer));
+    if (world !== undefined) console.log(`    ${tellWorld(world)}`);
+    if (answer.wrong !== null) console.log(answer.told);
+  },
+);
+console.log(tellSum(answers));
+const wrong = answers.filter(({ wrong: what }) => what !== null).length;
+console.log(wrong === 0 ? 'explore: nothing is wrong in any state' : `explore: ${wrong} worlds have a counterexample`);
+process.exitCode = wrong === 0 ? 0 : 1;

@@ -1,0 +1,157 @@
+import { type Seed, seed } from './seed.ts';
+
+/** Who is a member (roster.ts). */
+export const JOINING: readonly Seed[] = [
+  seed(
+    'hidden namespaces',
+    'roster.ts',
+    'who is not watched counts as deleted',
+    'if (!watched(namespaceOf(member)) && !wish.departed.has(member)) continue;',
+    '',
+  ),
+  seed(
+    'pruned members',
+    'roster.ts',
+    'who is deleted during a rotation is forgotten at once',
+    'ledger.rotation === null || entry.leaf === null || wish.departed.has(member)',
+    'ledger.rotation === null || entry.leaf !== undefined',
+  ),
+  seed(
+    'pruned members',
+    'roster.ts',
+    'departed counts although the certificate exists',
+    'if (certificate !== undefined) {',
+    'if (certificate !== undefined && !wish.departed.has(member)) {',
+  ),
+  seed('pruned members', 'roster.ts', 'departed is not honoured', '|| wish.departed.has(member);', ';'),
+  seed(
+    'joiners',
+    'roster.ts',
+    'a joiner gets the next leaf at once',
+    ': { uid, leaf: null, bundle: [], since: epoch, grant: null }',
+    ': { uid, leaf: ledger.rotation.to, bundle: ledger.bundle, since: epoch, grant: null }',
+  ),
+  seed(
+    'joiners, old files',
+    'roster.ts',
+    'a joiner is served at once in the middle of a rotation',
+    ': { uid, leaf: null, bundle: [], since: epoch, grant: null }',
+    ': { uid, leaf: ledger.signer, bundle: ledger.bundle, since: epoch, grant: null }',
+  ),
+  seed(
+    'joiners, old files',
+    'roster.ts',
+    'a joiner counts as proven',
+    ': { uid, leaf: null, bundle: [], since: epoch, grant: null }',
+    ": { uid, leaf: ledger.signer, bundle: ledger.bundle, since: epoch, grant: 'Proven' }",
+  ),
+  seed(
+    'pruned members',
+    'roster.ts',
+    'who is applied again is a new member',
+    'next.set(member, { ...entry, uid: certificate.uid });',
+    'next.set(member, { uid: certificate.uid, leaf: null, bundle: [], since: epoch, grant: null });',
+  ),
+  seed(
+    'joiners',
+    'roster.ts',
+    'nobody joins a mesh that rests',
+    '|| barred !== null || ledger.signer === null) continue;',
+    '|| barred !== null || ledger.rotation === null) continue;',
+  ),
+];
+
+/** The pass as a whole, and what the user wants (plan.ts, wanted.ts). */
+export const PASSING: readonly Seed[] = [
+  seed(
+    'hidden namespaces',
+    'plan.ts',
+    'the epoch does not go up: two leaders overwrite each other',
+    'after.ledger === ledger ? ledger : { ...after.ledger, epoch }',
+    'after.ledger',
+  ),
+  seed(
+    'changes of mind',
+    'plan.ts',
+    'a pause does not hold grants',
+    "if (wish.paused) return { ...step, held, hold: { kind: 'pause' } };",
+    '',
+  ),
+  seed(
+    'wishes',
+    'plan.ts',
+    'an unusable wish stops nothing',
+    "wanted.kind === 'unavailable' || wish.deleting",
+    'wish.deleting',
+  ),
+  seed(
+    'wishes',
+    'plan.ts',
+    'a deleted CA goes on rotating',
+    "wanted.kind === 'unavailable' || wish.deleting",
+    "wanted.kind === 'unavailable'",
+  ),
+  seed(
+    'hidden namespaces',
+    'plan.ts',
+    'a stage is left although somebody may be granted',
+    '  if (granting.members.length > 0) {',
+    '  if (granting.members.length > 1) {',
+  ),
+  seed(
+    'hidden namespaces',
+    'plan.ts',
+    'a ledger is written although nothing changed',
+    '{ ...after.ledger, epoch };\n  return',
+    "{ ...after.ledger, epoch };\n  if (story.chapters().length === 0 && ledger.rotation !== null) return { ...after, step: { kind: 'commit', ledger: { ...ledger, epoch } }, story: [], ledger, stalled, pending: null };\n  return",
+  ),
+  seed(
+    'wishes',
+    'wanted.ts',
+    'a rollback to what is wanted no longer',
+    'if (generation === null || generation === rotation.to) return',
+    'if (generation === rotation.to) return',
+  ),
+  seed(
+    'changes of mind',
+    'wanted.ts',
+    'the wanted generation is minted again and again',
+    '  if (generation === signer) {\n',
+    "  if (generation === signer && now < due) return { kind: 'start', generation: highest + 1, because: '' };\n  if (generation === signer) {\n",
+  ),
+  seed(
+    'changes of mind',
+    'wanted.ts',
+    'a higher number turns the running rotation round',
+    '    if (generation > highest) {\n',
+    "    if (generation > highest) return { kind: 'reverse' };\n    if (generation > highest) {\n",
+  ),
+  seed(
+    'changes of mind',
+    'wanted.ts',
+    'a pause does not hold a rollback',
+    "return wish.paused ? paused(`the rollback to generation ${generation} begins`) : { kind: 'reverse' };",
+    "return { kind: 'reverse' };",
+  ),
+  seed(
+    'changes of mind',
+    'wanted.ts',
+    'a pause does not hold a new rotation',
+    'if (generation > highest && wish.paused) return paused(`the rotation to generation ${generation} begins`);',
+    '',
+  ),
+  seed(
+    'wishes on the way back',
+    'wanted.ts',
+    'an automatic rotation follows a rollback',
+    'if (ledger.held) {',
+    'if (ledger.held && now < due) {',
+  ),
+  seed(
+    'wishes',
+    'wanted.ts',
+    'the CA is replaced although nobody asked',
+    "if (now < due) return { kind: 'stay', pending: null };\n    if (ledger.held)",
+    "if (now > due) return { kind: 'stay', pending: null };\n    if (ledger.held)",
+  ),
+];
