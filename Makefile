@@ -32,7 +32,7 @@ crds: setup ## write crds/*.yaml and docs/reference.md from the schemas in src/a
 demo: setup ## rotate the CA of three clusters while they replicate; KEEP=1 leaves everything running until Ctrl-C
 	@KEEP=$(KEEP) exec node test/demo/main.ts
 
-bench: setup ## the benchmark
+bench: setup ## issue 1,000 certificates and measure; ARGS="--count 5000", figures also in .work/bench.json
 	@node test/bench/main.ts $(ARGS)
 
 control-plane: setup ## an API server to play with until Ctrl-C

@@ -52,6 +52,8 @@ export class Operator {
     });
     const tell: Teller = (resource, { name, namespace, uid }, type, reason, note) => {
       const regarding = { apiVersion: API_VERSION, kind: resource.kind, metadata: { name, namespace, uid } };
+      // Whoever reads the log alone is to see what went wrong as well.
+      if (type === 'Warning') log.warn({ kind: resource.kind, key: `${namespace}/${name}`, reason }, note);
       events.record(regarding, { type, reason, action: reason, note });
     };
     this.#rights = new Rights(client, log);

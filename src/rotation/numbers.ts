@@ -11,7 +11,7 @@ export function tooFar(generation: number | null, { highest, signer, rotation }:
   const next = `${highest + 1} (at most ${highest + MAX_STEP})`;
   const remedy =
     rotation !== null
-      ? `Nothing moves meanwhile. Set it to ${rotation.to} to go on.`
+      ? `Nothing moves meanwhile. Set it to ${rotation.to} to go on, or to ${rotation.from} to go back.`
       : signer === null
         ? `Set it to ${next}.`
         : `Set it to ${signer} to stay, or to ${next} to rotate.`;

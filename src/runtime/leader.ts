@@ -96,13 +96,13 @@ export class LeaderElection {
   }
 
   async #run(): Promise<void> {
-    const { identity, log, onElected, onLost } = this.#options;
+    const { log, onElected, onLost } = this.#options;
     while (!(await this.#attempt(() => this.#acquire()))) {
       await this.#pause(1.2);
       if (this.#stopped()) return;
     }
     if (this.#stopped()) return;
-    log?.info({ identity }, 'elected');
+    log?.info('elected');
     onElected();
     let reason: string | null = null;
     while (reason === null) {
@@ -110,7 +110,7 @@ export class LeaderElection {
       if (this.#stopped()) return;
     }
     this.#held = null;
-    log?.warn({ identity, reason }, 'leadership lost');
+    log?.warn({ reason }, 'leadership lost');
     onLost(reason);
   }
 

@@ -1,5 +1,6 @@
 /** `make bench`: what the operator needs to issue certificates, on a real API server whose etcd flushes to disk. See HELP. */
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bundle, sourceEntry } from './bundle.ts';
 import { describeMachine } from './machine.ts';
@@ -11,7 +12,7 @@ const HELP = `Issues N ClusterCertificates (ECDSA P-256) under one CA and says w
 usage: make bench ARGS="[options]", or: node test/bench/main.ts [options]
 
   --count N[,N...]  how many certificates; each number gets a control plane of its own. Default: 1000
-  --json FILE       write everything that was measured, as JSON
+  --json FILE       where everything that was measured is written. Default: .work/bench.json
   --no-bundle       run the operator from its sources. Default: --bundle, as it is shipped
   --profile DIR     let the operator write CPU profiles there (*.cpuprofile), which slows it down
   --help            this text
@@ -22,7 +23,7 @@ The operator runs as a process of its own under exactly the permissions of deplo
 
 const OPTIONS = {
   count: { type: 'string', default: '1000' },
-  json: { type: 'string' },
+  json: { type: 'string', default: '.work/bench.json' },
   bundle: { type: 'boolean', default: true },
   profile: { type: 'string' },
   help: { type: 'boolean', short: 'h', default: false },
@@ -59,7 +60,9 @@ async function main(
     }
     const report = { at: new Date().toISOString(), bundled: values.bundle, machine, results };
     process.stdout.write(reportOf(report));
-    if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(report, null, 2)}\n`);
+    await mkdir(dirname(values.json), { recursive: true });
+    await writeFile(values.json, `${JSON.stringify(report, null, 2)}\n`);
+    say(`all figures are in ${values.json}`);
   } catch (error) {
     say(error instanceof Error ? error.message : String(error));
     process.exitCode = 1;

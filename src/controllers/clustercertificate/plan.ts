@@ -44,7 +44,10 @@ export function planCertificate(facts: CertificateFacts, now: number): Plan {
   if (issuing === null || issuing.ledger.signer === null) {
     return {
       ...rest,
-      work: { kind: 'wait', because: `ReplicationCA ${facts.ca} has no generation yet; see its conditions.` },
+      work: {
+        kind: 'wait',
+        because: `ReplicationCA ${facts.ca} has no generation, or no ledger that can be used; see its conditions.`,
+      },
     };
   }
   const { ledger, entry } = issuing;

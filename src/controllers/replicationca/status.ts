@@ -5,6 +5,7 @@ import type { ReplicationCA } from '../../api/objects.ts';
 import { MAX_LISTED, type ReplicationCAStatus } from '../../api/replication-ca.ts';
 import type { ConditionReason } from '../../api/vocabulary.ts';
 import type { Certificate } from '../../pki/certificate.ts';
+import { rawSubjectOf } from '../../pki/issue.ts';
 import { keySpecOf } from '../../pki/keys.ts';
 import type { Facts } from '../../rotation/facts.ts';
 import type { Decision } from '../../rotation/plan.ts';
@@ -257,7 +258,8 @@ function nextLine({ stalled, pending, hold, ledger }: Decision, [first]: readonl
 function specChange(wish: AuthorityWish, ledger: Ledger, signer: Certificate | undefined): string | null {
   if (signer === undefined || ledger.signer === null) return null;
   const changed: string[] = [];
-  if (signer.commonName !== `${wish.commonName} ${generationName(ledger.signer)}`) changed.push('the name');
+  const subject = { ...wish.subject, commonName: `${wish.commonName} ${generationName(ledger.signer)}` };
+  if (signer.rawSubject !== rawSubjectOf(subject)) changed.push('the subject');
   const key = keySpecOf(signer.publicKey);
   const sameKey =
     key !== null &&

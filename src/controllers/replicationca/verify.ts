@@ -43,7 +43,7 @@ export function judgeLedger(ca: ObjectRef, read: LedgerSecret | null, all: reado
     return refused(
       new Refusal(
         'LedgerMissing',
-        `The ledger, Secret ${name}, is missing, but ${others.length} Secrets of this CA exist (${keyOf(first.meta)}). Restore it from a backup; nothing is issued meanwhile. To start anew instead, delete those Secrets.`,
+        `The ledger, Secret ${name}, is missing, but ${others.length} Secrets of this CA exist (${keyOf(first.meta)}). Restore it from a backup; nothing is issued meanwhile, and no link breaks. Keep those Secrets: CA keys among them cannot be made again.`,
       ),
     );
   }
