@@ -69,7 +69,7 @@ export function disobeyed(state: State, shown: readonly Member[], next: NextLedg
 
   for (const [i, { entry, certificate, hidden, departed }] of members.entries()) {
     if (entry === null || (next.entries[i] ?? null) !== null) continue;
-    if (certificate) return `${NAMES.charAt(i)} is dropped from the roster although it is there`;
+    if (certificate && !hidden) return `${NAMES.charAt(i)} is dropped from the roster although it is there`;
     if (hidden && !departed) return `${NAMES.charAt(i)} is dropped from the roster although nobody looks`;
     if (was !== null && entry.leaf !== 0 && !departed)
       return `${NAMES.charAt(i)} is dropped from the roster in a rotation, but nobody says that it has departed`;
