@@ -40,8 +40,8 @@ const endpoint = z.object({
     .enum(INSTANCES)
     .optional()
     .describe(
-      'One: each address is one node. Many: several nodes stand behind it (load balancer, pool of addresses); a sample of them ' +
-        'is never proof. Default: One. Example: Many',
+      'One: each address is one node. Many: several nodes stand behind it (load balancer, pool of addresses), or processes ' +
+        'that load their files each for itself; a sample of them is never proof. Default: One. Example: Many',
     ),
 });
 

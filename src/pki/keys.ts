@@ -3,7 +3,7 @@ import { createPrivateKey, generateKeyPair, generateKeyPairSync, type KeyObject,
 import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 import type { Certificate } from './certificate.ts';
-import { DerReader, dottedOid, Tag } from './der.ts';
+import { contextTag, DerReader, dottedOid, Tag } from './der.ts';
 import { PkiError } from './errors.ts';
 import { decodePem, encodePem, type PemBlock } from './pem.ts';
 
@@ -149,16 +149,66 @@ function decodeBlock({ label, der }: PemBlock, passphrase: string | undefined): 
   }
 }
 
-/** What follows the version number in each encoding of a plain key. */
-const AFTER_VERSION = { pkcs8: Tag.sequence, pkcs1: Tag.integer, sec1: Tag.octetString };
+const RSA = '1.2.840.113549.1.1.1';
+const EC = '1.2.840.10045.2.1';
+const ED25519 = '1.3.101.112';
+/** P-256 and P-384. */
+const NAMED_CURVES = new Set(['1.2.840.10045.3.1.7', '1.3.132.0.34']);
+const MAX_RSA_OCTETS = 513;
 
-function loadPlain(type: keyof typeof AFTER_VERSION, der: Buffer): KeyObject {
-  // OpenSSL takes any encoding under any label, encrypted ones too: what a label promises is checked here.
+/**
+ * Checks the kind of a plain key before OpenSSL sees it. OpenSSL takes any encoding under any label, and for some kinds (DSA) it
+ * computes while it decodes: a key of 12 KB blocks the process for a minute. Whoever may write a Secret could do that.
+ */
+function checkKind(type: 'pkcs8' | 'pkcs1' | 'sec1', der: Buffer): void {
+  const unsupported = new PkiError(
+    'Unsupported',
+    'the private key is not RSA 2048/3072/4096, ECDSA P-256/P-384 or Ed25519',
+  );
   const whole = new DerReader(der, 'the private key');
   const fields = whole.enter(Tag.sequence);
   whole.finish();
   fields.readSmallInteger();
-  fields.read(AFTER_VERSION[type]);
+  const oid = (reader: DerReader): string => dottedOid(reader.content(reader.read(Tag.oid)));
+  switch (type) {
+    case 'pkcs8': {
+      const algorithm = fields.enter(Tag.sequence);
+      const kind = oid(algorithm);
+      if (kind === RSA) checkRsa(fields, unsupported);
+      else if (kind === EC ? algorithm.nextTag !== Tag.oid || !NAMED_CURVES.has(oid(algorithm)) : kind !== ED25519) {
+        throw unsupported;
+      }
+      return;
+    }
+    case 'pkcs1':
+      return checkModulus(fields, unsupported);
+    case 'sec1': {
+      fields.read(Tag.octetString);
+      const parameters = fields.readOptional(contextTag(0, 'constructed'));
+      if (parameters === null) throw unsupported;
+      const curve = fields.inside(parameters);
+      if (curve.nextTag !== Tag.oid || !NAMED_CURVES.has(oid(curve))) throw unsupported;
+    }
+  }
+}
+
+/** The RSAPrivateKey inside a PrivateKeyInfo. */
+function checkRsa(info: DerReader, unsupported: PkiError): void {
+  const inner = new DerReader(info.content(info.read(Tag.octetString)), 'the private key').enter(Tag.sequence);
+  inner.readSmallInteger();
+  checkModulus(inner, unsupported);
+}
+
+/** RSAPrivateKey (RFC 8017 appendix A.1.2) after its version: eight numbers. A DSA key in its old form has five. */
+function checkModulus(numbers: DerReader, unsupported: PkiError): void {
+  for (let i = 0; i < 8; i++) {
+    const { length } = numbers.content(numbers.read(Tag.integer));
+    if (length > MAX_RSA_OCTETS) throw unsupported;
+  }
+}
+
+function loadPlain(type: 'pkcs8' | 'pkcs1' | 'sec1', der: Buffer): KeyObject {
+  checkKind(type, der);
   try {
     return createPrivateKey({ key: der, format: 'der', type });
   } catch {
@@ -237,9 +287,15 @@ export function keyMatches(certificate: Certificate, key: KeyObject): boolean {
   const spec = keySpecOf(key);
   if (spec === null) return false;
   try {
+    // A key of another kind cannot match, and checking a signature by one of absurd size would take long.
+    if (!sameSpec(spec, keySpecOf(certificate.publicKey))) return false;
     const digest = digestFor(spec);
     return verify(digest, CHALLENGE, certificate.publicKey, sign(digest, CHALLENGE, key));
   } catch {
     return false;
   }
+}
+
+function sameSpec(a: KeySpec, b: KeySpec | null): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }

@@ -70,6 +70,8 @@ export interface HandshakeRequest {
 
 const MIN_SETTLE_MS = 750;
 const MAX_SETTLE_MS = 30_000;
+/** The newest are kept: a server may send as many as it likes, each with its certificate. */
+const MAX_SESSIONS = 8;
 /** A server that judges after the handshake closes in the same breath; this waits for it. */
 const MIN_LINGER_MS = 50;
 /** Nobody owes us data before we spoke; beyond this we stop reading and let the settle time decide. */
@@ -178,6 +180,7 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<At
     function onSession(session: Buffer): void {
       if (done) return;
       sessions.push(session);
+      if (sessions.length > MAX_SESSIONS) sessions.shift();
       if (version === 'TLSv1.3' && proof === null) linger('ticket');
     }
 

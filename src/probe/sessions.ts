@@ -99,7 +99,8 @@ export class AddressSessions {
 
   constructor(now: () => number, sibling?: AddressSessions) {
     this.#now = now;
-    if (sibling === undefined) return;
+    // That another address gives no sessions at all says nothing about this one.
+    if (sibling === undefined || VERSIONS.every((version) => sibling.#known[version].kept.length === 0)) return;
     for (const version of VERSIONS) {
       const { bare, kept } = sibling.#known[version];
       Object.assign(this.#known[version], { bare, kept: [...kept] });

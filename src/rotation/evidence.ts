@@ -123,7 +123,8 @@ function acknowledge(
   }
   if (evidence !== null && evidence.revision === secret.revision) {
     const seen = worst(questions.map((question) => answer(question, witness, evidence, secret)));
-    if (!seen.ok && seen.contrary) return seen;
+    // One of its addresses said no, or they differ: that is seen, and not unknown.
+    if (!seen.ok && (seen.contrary || evidence.reason === 'Contradictory')) return seen;
   }
   const { by, manager, reason, expires } = acknowledged;
   const writer = manager === null ? '' : `, written down by field manager ${manager}`;
@@ -234,8 +235,8 @@ function answer(question: Question, { member, roles }: Witness, evidence: Eviden
           `${member} still accepts generation ${g}: it has not loaded the bundle of its Secret.`,
         );
       }
-      if (!refuses.fresh.includes(g)) return silent(evidence, `whether ${member} refuses generation ${g}`);
       if (evidence.resumes.includes(g)) return contrary('StillResumed', resumedMessage(evidence, member, g));
+      if (!refuses.fresh.includes(g)) return silent(evidence, `whether ${member} refuses generation ${g}`);
       if (refuses.resumed.includes(g)) return OK;
       return silent(evidence, `whether ${member} still takes up sessions of generation ${g} from before`);
     }

@@ -119,7 +119,10 @@ export function advance(
     return stay({ ...rotating, rotation: { ...rotation, provenSince: null } });
   }
   const hold = danger(facts, rotating, now) ?? holdOf(rotation, wish, now);
-  if (hold === null) return stay(nextStage(rotating, wish, epoch, now, story));
+  if (hold === null) {
+    story.acknowledged(all.flatMap((finding) => (finding.ok ? finding.claims : [])));
+    return stay(nextStage(rotating, wish, epoch, now, story));
+  }
   if (rotation.provenSince !== null) return stay(rotating, hold);
   if (hold.kind === 'soak') {
     story.tell(

@@ -274,8 +274,19 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     if (!this.#settle()) return;
     const [first] = this.#chunks;
-    const text =
-      first === undefined ? '' : this.#chunks.length === 1 ? first.toString() : Buffer.concat(this.#chunks).toString();
+    let text: string;
+    try {
+      text =
+        first === undefined
+          ? ''
+          : this.#chunks.length === 1
+            ? first.toString()
+            : Buffer.concat(this.#chunks).toString();
+    } catch (error) {
+      // More than a string may hold: whoever asked must not wait for ever.
+      this.#reject(error);
+      return;
+    }
     this.#resolve({ status: this.#status, retryAfter: this.#retryAfter, date: this.#date, text });
   }
 

@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { element, Tag, unsignedInteger } from '../../src/pki/der.ts';
+import { element, objectIdentifier, sequence, Tag, unsignedInteger } from '../../src/pki/der.ts';
 import { PkiError, type PkiReason } from '../../src/pki/errors.ts';
 import {
   decodePrivateKey,
@@ -273,6 +273,23 @@ describe('decodePrivateKey refuses', () => {
     ],
   ])('%s', (_, pem, reason) => {
     expect(refusal(() => decodePrivateKey(pem()))).toBe(reason);
+  });
+
+  test('before OpenSSL computes with a number that somebody made to be large', () => {
+    const large = unsignedInteger(Buffer.alloc(4_600, 0xff));
+    const oid = objectIdentifier('1.2.840.10040.4.1');
+    const dsa = sequence(
+      unsignedInteger(Buffer.of(0)),
+      sequence(oid, sequence(large, unsignedInteger(Buffer.alloc(32, 0xff)), unsignedInteger(Buffer.of(2)))),
+      element(Tag.octetString, large),
+    );
+    const began = performance.now();
+    expect(refusal(() => decodePrivateKey(encodePem('PRIVATE KEY', dsa)))).toBe('Unsupported');
+    const numbers = [2, 3, 5, 7, 11].map((number) => unsignedInteger(Buffer.of(number)));
+    const old = sequence(unsignedInteger(Buffer.of(0)), large, ...numbers);
+    expect(refusal(() => decodePrivateKey(encodePem('RSA PRIVATE KEY', old)))).toBe('Unsupported');
+    // OpenSSL takes a minute for the first one.
+    expect(performance.now() - began).toBeLessThan(5_000);
   });
 
   test('but reads what OpenSSL writes around a key', async () => {

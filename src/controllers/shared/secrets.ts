@@ -93,13 +93,14 @@ export function keepSecret(raw: KubeObject): KeptSecret {
       if (labels[LABELS.certificate] === undefined || labels[LABELS.certificate] === '')
         return { kind: 'stray', meta, ca };
       const certificate = memberKey(meta.namespace, labels[LABELS.certificate] ?? '');
-      const epoch = Number.parseInt(annotations[ANNOTATIONS.epoch] ?? '', 10);
+      const epochText = annotations[ANNOTATIONS.epoch] ?? '';
+      const epoch = /^\d{1,15}$/.test(epochText) ? Number(epochText) : 0;
       return {
         kind: 'member',
         meta,
         ca: `${labels[LABELS.caNamespace] ?? meta.namespace}/${caName}`,
         certificate,
-        epoch: Number.isSafeInteger(epoch) && epoch >= 0 ? epoch : 0,
+        epoch,
         type,
         labels,
         annotations,
