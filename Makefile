@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export npm_config_update_notifier := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test explore crds demo bench control-plane clean
+.PHONY: help setup lint format test explore soak crds demo bench control-plane clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: setup ## all tests; ARGS="test/pki" for some; KUBECONFIG=... for a cluster
 
 explore: setup ## explore more than ten million states of the rotation machine; ARGS="'old files' 5000000" for some
 	@node test/rotation/explore/main.ts $(ARGS)
+
+soak: setup ## rotate one mesh 200 times in a row (about an hour), no handshake may fail; ROTATIONS=500 for more
+	@ROTATIONS=$(or $(ROTATIONS),200) vitest run --project cluster test/controllers/soak.cluster.test.ts
 
 crds: setup ## write crds/*.yaml and docs/reference.md from the schemas in src/api
 	@node src/cli/crds.ts

@@ -40,10 +40,7 @@ export class Mesh {
 
   /** The peer of these members, each at its port. */
   peer(names: readonly string[] = Object.keys(this.members)) {
-    const { spec, ...rest } = peer('mesh', Object.fromEntries(names.map((name) => [name, this.member(name).port])));
-    // Evidence lives for three timeouts: what an idle machine sees in a moment takes a busy one seconds.
-    const probe = { interval: '1s', timeout: '5s' };
-    return { ...rest, spec: { ...(typeof spec === 'object' ? spec : {}), probe } };
+    return peer('mesh', Object.fromEntries(names.map((name) => [name, this.member(name).port])), '5s');
   }
 
   member(name: string): Member {

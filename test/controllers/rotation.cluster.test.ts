@@ -1,83 +1,21 @@
-import { mkdtemp, rm } from 'node:fs/promises';
 import { randomInt } from 'node:crypto';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { parseCertificates } from '../../src/pki/certificate.ts';
-import { syncSecretToDir } from '../mesh/files.ts';
-import { failuresOf, MeshProcess } from '../mesh/spawn.ts';
-import { closedPort } from '../probe/servers.ts';
+import { failuresOf } from '../mesh/spawn.ts';
 import { testBed } from './bed.ts';
 import { Member } from './member.ts';
+import { Replication } from './replication.ts';
 import { disorders, generationSecrets, lapses, Links, Mesh, rounds } from './rotating.ts';
-import { ca, certificate, peer, type LiveSecret, type Scene, textOf } from './scene.ts';
+import { ca, certificate, peer, textOf } from './scene.ts';
 
 const bed = testBed(9);
 const TIMEOUT = 180_000;
 
-/** Three endpoints, each a process of its own that has data to hand over; their files come up to 1.5 s late. */
-async function startReplication(here: Scene, names: readonly string[]) {
-  const root = await mkdtemp(path.join(tmpdir(), 'rotation-'));
-  const ports = new Map<string, number>();
-  for (const name of names) ports.set(name, await closedPort());
-  const address = (name: string): string => `127.0.0.1:${ports.get(name)}`;
-  const processes = names.map(
-    (name) =>
-      new MeshProcess({
-        name,
-        dir: path.join(root, name),
-        listen: address(name),
-        peers: Object.fromEntries(names.filter((other) => other !== name).map((other) => [other, address(other)])),
-        everyMs: 100,
-        reportMs: 500,
-      }),
-  );
-  const stops = names.map((name) => deliver(here, name, path.join(root, name), 1_500));
-  return {
-    ports: Object.fromEntries(ports),
-    processes,
-    async stop() {
-      const reports = await Promise.all(processes.map((each) => each.stop()));
-      for (const stop of stops) await stop();
-      await rm(root, { recursive: true, force: true });
-      return reports;
-    },
-  };
-}
-
-/** What a kubelet does for a Secret volume: the newest version, late. @returns ends it */
-function deliver(here: Scene, name: string, dir: string, maxLagMs: number): () => Promise<void> {
-  let newest: LiveSecret | undefined;
-  let writing: Promise<void> | null = null;
-  const write = async (): Promise<void> => {
-    for (let written: LiveSecret | undefined; written !== newest; ) {
-      await sleep(randomInt(maxLagMs));
-      written = newest;
-      const data = Object.entries(written?.data ?? {}).map(
-        ([key, text]) => [key, Buffer.from(text, 'base64')] as const,
-      );
-      await syncSecretToDir(Object.fromEntries(data), dir);
-    }
-  };
-  const follow = (): void => {
-    const secret = here.secrets.get(name);
-    if (secret === newest || secret === undefined) return;
-    newest = secret;
-    writing ??= write().finally(() => (writing = null));
-  };
-  const off = here.secrets.onChange(follow);
-  follow();
-  return async () => {
-    off();
-    await writing;
-  };
-}
-
 test('under replication a rotation breaks no link and loses no byte', { timeout: TIMEOUT }, async () => {
   const here = await bed.scene();
   const names = ['a', 'b', 'c'] as const;
-  const replication = await startReplication(here, names);
+  const members = names.map((name) => ({ name }));
+  await using replication = await Replication.start(here, members, { lagMs: () => randomInt(1_500), everyMs: 100 });
   await here.apply(ca('mesh'), ...names.map((name) => certificate(name, 'mesh')), peer('mesh', replication.ports));
   await here.ready({ ReplicationCA: ['mesh'], ClusterCertificate: names, ReplicationPeer: ['mesh'] });
   await here.condition('ReplicationPeer', 'mesh', 'Verified', { status: 'True' });

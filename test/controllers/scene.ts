@@ -47,14 +47,17 @@ export const ca = (name: string, spec: Spec<'ReplicationCA'> = {}) =>
   manifest('ReplicationCA', name, { profile: 'generic', ...spec });
 export const certificate = (name: string, caRef: string, spec: Omit<Spec<'ClusterCertificate'>, 'caRef'> = {}) =>
   manifest('ClusterCertificate', name, { caRef: { name: caRef }, ...spec });
-/** A peer of these members by port on loopback, probed every second. */
-export const peer = (name: string, ports: Readonly<Record<string, number>>) =>
+/**
+ * A peer of these members by port on loopback, probed every second. Evidence lives for three timeouts: what an idle machine sees in
+ * a moment takes a busy one seconds, so whoever rotates under load wants a longer one.
+ */
+export const peer = (name: string, ports: Readonly<Record<string, number>>, timeout = '2s') =>
   manifest('ReplicationPeer', name, {
     members: Object.entries(ports).map(([member, port]) => ({
       name: member,
       endpoints: [{ host: '127.0.0.1', port }],
     })),
-    probe: { interval: '1s', timeout: '2s' },
+    probe: { interval: '1s', timeout },
   });
 
 function manifest(kind: Kind, name: string, spec: object): KubeObject {

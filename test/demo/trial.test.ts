@@ -40,11 +40,14 @@ describe('a leaf is', () => {
     });
   });
 
-  test('refused when the endpoint hangs up on account of it', async () => {
-    expect(await show(await credential(old), await endpoint(next, next), next.certificate.pem)).toMatchObject({
-      kind: 'refused',
-    });
-  });
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    'refused when the endpoint hangs up on account of it: %s',
+    async (version) => {
+      const to = await endpoint(next, next);
+      expect(await show(await credential(old), to, next.certificate.pem, version)).toMatchObject({ kind: 'refused' });
+      expect(await show(await credential(next), to, next.certificate.pem, version)).toEqual({ kind: 'accepted' });
+    },
+  );
 
   test.each([
     ['nobody listens', async () => ({ ...(await endpoint(next, next)), port: 1 })],

@@ -1,4 +1,5 @@
 import tls from 'node:tls';
+import type { Version } from '../mesh/endpoint.ts';
 import type { MemberAddress } from './manifest.ts';
 import type { Answer } from './verdict.ts';
 
@@ -12,11 +13,16 @@ export interface Credential {
 const ANSWER_WITHIN_MS = 10_000;
 
 /**
- * Shows a leaf to an endpoint of the mesh in a handshake of TLS 1.2, in which a client learns before it is through what
- * the server thinks of its leaf, and asks for an answer: only whoever is let in is answered.
+ * Shows a leaf to an endpoint of the mesh, and asks for an answer: only whoever is let in is answered. In TLS 1.2 a client
+ * learns before it is through what the server thinks of its leaf; in 1.3 only by the answer.
  * @param trusting the CAs by which the endpoint itself is judged
  */
-export function show(leaf: Credential, to: MemberAddress, trusting: string): Promise<Answer> {
+export function show(
+  leaf: Credential,
+  to: Omit<MemberAddress, 'name'>,
+  trusting: string,
+  version: Version = 'TLSv1.2',
+): Promise<Answer> {
   return new Promise((resolve) => {
     let connected = false;
     const socket = tls.connect({
@@ -25,7 +31,8 @@ export function show(leaf: Credential, to: MemberAddress, trusting: string): Pro
       ca: trusting,
       cert: leaf.certificate,
       key: leaf.key,
-      maxVersion: 'TLSv1.2',
+      minVersion: version,
+      maxVersion: version,
       // Replication partners are known by their CA, not by a host name.
       checkServerIdentity: () => undefined,
     });
@@ -52,10 +59,11 @@ const REFUSALS = /ALERT|^ECONNRESET$|^EPIPE$/;
 export async function compare(
   saved: Credential,
   present: Credential,
-  to: MemberAddress,
+  to: Omit<MemberAddress, 'name'>,
+  version: Version = 'TLSv1.2',
 ): Promise<{ readonly control: Answer; readonly after: Answer }> {
-  const first = await show(present, to, present.bundle);
-  const after = await show(saved, to, present.bundle);
-  const last = await show(present, to, present.bundle);
+  const first = await show(present, to, present.bundle, version);
+  const after = await show(saved, to, present.bundle, version);
+  const last = await show(present, to, present.bundle, version);
   return { control: first.kind === 'accepted' ? last : first, after };
 }

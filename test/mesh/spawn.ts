@@ -2,49 +2,58 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { Report } from './endpoint.ts';
+import type { Loaded, Report, Version } from './endpoint.ts';
+
+/** What endpoints are made of: Node's TLS, or OpenSSL as Python has it. */
+const PROGRAMS = {
+  Node: [process.execPath, fileURLToPath(new URL('endpoint.ts', import.meta.url))],
+  OpenSSL: ['python3', fileURLToPath(new URL('endpoint.py', import.meta.url))],
+} as const;
+export type Engine = keyof typeof PROGRAMS;
 
 export interface EndpointOptions {
   readonly name: string;
+  readonly engine?: Engine;
   readonly dir: string;
   /** HOST:PORT */
   readonly listen: string;
-  /** HOST:PORT by name */
+  /** In which it listens. Default: both. */
+  readonly versions?: readonly Version[];
+  /** HOST:PORT by name, or HOST:PORT@VERSION,VERSION */
   readonly peers: Readonly<Record<string, string>>;
   /** Pause between fresh handshakes per edge. */
   readonly everyMs?: number;
   /** Pause between reports. */
   readonly reportMs?: number;
+  /** Only Node's have them. Default: true. */
+  readonly streams?: boolean;
 }
 
 export class MeshProcess {
   readonly name: string;
   readonly #child: ChildProcess;
   readonly #waiting = new Set<() => void>();
+  /** All that it has loaded, in order. */
+  readonly loads: Loaded[] = [];
   #latest: Report | null = null;
   #ended = false;
 
-  constructor({ name, dir, listen, peers, everyMs = 100, reportMs = 1000 }: EndpointOptions) {
+  constructor({ name, engine = 'Node', dir, listen, versions = [], peers, ...rest }: EndpointOptions) {
     this.name = name;
-    const args = [
-      '--name',
-      name,
-      '--dir',
-      dir,
-      '--listen',
-      listen,
-      '--every',
-      String(everyMs),
-      '--report',
-      String(reportMs),
-    ];
+    const { everyMs = 100, reportMs = 1000, streams = true } = rest;
+    const [command, program] = PROGRAMS[engine];
+    const args = [program, '--name', name, '--dir', dir, '--listen', listen];
+    args.push('--every', String(everyMs), '--report', String(reportMs));
+    if (versions.length > 0) args.push('--versions', versions.join(','));
+    if (engine === 'Node' && !streams) args.push('--no-streams');
     for (const [peer, address] of Object.entries(peers)) args.push('--peer', `${peer}=${address}`);
-    const program = fileURLToPath(new URL('endpoint.ts', import.meta.url));
-    const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#child = child;
     createInterface({ input: child.stdout }).on('line', (line) => {
-      // Printed by endpoint.ts of this checkout, so its shape is known.
+      // Printed by a program of this checkout, so its shape is known.
       this.#latest = JSON.parse(line) as Report;
+      const { loaded } = this.#latest;
+      if (loaded !== null && loaded.at !== this.loads.at(-1)?.at) this.loads.push(loaded);
       this.#wake();
     });
     child.on('close', () => {

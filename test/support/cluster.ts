@@ -86,7 +86,7 @@ export function testCluster(cluster: SharedCluster = inject('cluster')): TestClu
       return name;
     },
     async serviceAccountKubeconfig(namespace, name) {
-      const token = (await checked(['create', 'token', name, '-n', namespace, '--duration=2h'])).trim();
+      const token = (await checked(['create', 'token', name, '-n', namespace, '--duration=24h'])).trim();
       const config = JSON.parse(
         await checked(['config', 'view', '--raw', '--minify', '--flatten', '-o', 'json']),
       ) as Kubeconfig;
