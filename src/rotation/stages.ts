@@ -120,7 +120,7 @@ export function advance(
   }
   const hold = danger(facts, rotating, now) ?? holdOf(rotation, wish, now);
   if (hold === null) {
-    story.acknowledged(all.flatMap((finding) => (finding.ok ? finding.claims : [])));
+    story.acknowledged(all.flatMap(({ claims }) => claims));
     return stay(nextStage(rotating, wish, epoch, now, story));
   }
   if (rotation.provenSince !== null) return stay(rotating, hold);

@@ -126,3 +126,34 @@ describe('it does not count', () => {
     expect(decide().findings.get(A), 'unknown by now').toMatchObject({ ok: true });
   });
 });
+
+test('one of its addresses was seen to say no: that is not unknown', () => {
+  grant();
+  acknowledge();
+  const member = mesh.member(A);
+  member.probed = true;
+  mesh.look(A);
+  if (member.evidence === null) throw new Error('it was looked at');
+  const { evidence } = member;
+  member.evidence = {
+    ...evidence,
+    trusts: { listening: [1], dialling: [1] },
+    reason: 'Contradictory',
+    message: 'differ',
+  };
+  expect(decide().findings.get(A)).toMatchObject({ ok: false, reason: 'Contradictory' });
+});
+
+test('what a stage was left for is told, also when the grant had been proven before', () => {
+  mesh.member(A).probed = true;
+  mesh.wish = { ...mesh.wish, soak: 60_000 };
+  mesh.until(({ rotation }) => rotation?.provenSince !== null && rotation !== null);
+  mesh.member(A).dark = true;
+  mesh.now += 3_600_000;
+  mesh.look(A);
+  mesh.look(B);
+  acknowledge({ expires: mesh.now + 3_600_000 });
+  const { story, ledger } = decide();
+  expect(ledger.rotation?.stage).toBe('Roll');
+  expect(story.map(({ reason }) => reason)).toEqual(['Acknowledged', 'StageEntered']);
+});
