@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export npm_config_update_notifier := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test explore soak crds demo bench control-plane clean
+.PHONY: help setup lint format test explore soak prove crds demo bench control-plane clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ explore: setup ## explore more than ten million states of the rotation machine; 
 
 soak: setup ## rotate one mesh 200 times in a row (about an hour), no handshake may fail; ROTATIONS=500 for more
 	@ROTATIONS=$(or $(ROTATIONS),200) vitest run --project cluster test/controllers/soak.cluster.test.ts
+
+prove: setup ## the operator killed before and after every write of a life, watches disturbed: hours; PROVE=kinds for one of each kind
+	@PROVE=$(or $(PROVE),all) vitest run --project prove
 
 crds: setup ## write crds/*.yaml and docs/reference.md from the schemas in src/api
 	@node src/cli/crds.ts

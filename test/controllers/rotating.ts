@@ -10,6 +10,14 @@ import { ca, certificate, type LiveSecret, peer, type Scene, textOf } from './sc
 type CaSpec = NonNullable<Parameters<typeof ca>[1]>;
 type RotationSpec = NonNullable<CaSpec['rotation']>;
 
+interface MeshOptions {
+  readonly spec?: CaSpec;
+  readonly lagMs?: () => number;
+  /** By member; default: nothing but the reference to the CA. */
+  readonly certificates?: Readonly<Record<string, Parameters<typeof certificate>[2]>>;
+  readonly timeoutMs?: number;
+}
+
 /** A CA `mesh`, its members with an endpoint each, and a peer `mesh` that names them all. */
 export class Mesh {
   readonly scene: Scene;
@@ -27,14 +35,14 @@ export class Mesh {
   static async start(
     scene: Scene,
     names: readonly string[],
-    { spec = {}, lagMs = () => 0 }: { readonly spec?: CaSpec; readonly lagMs?: () => number } = {},
+    { spec = {}, lagMs = () => 0, certificates: specs = {}, timeoutMs }: MeshOptions = {},
   ): Promise<Mesh> {
     const started = await Promise.all(names.map((name) => Member.start(scene, name, { lagMs })));
     const mesh = new Mesh(scene, Object.fromEntries(started.map((member) => [member.name, member])), spec);
-    const certificates = names.map((name) => certificate(name, 'mesh'));
+    const certificates = names.map((name) => certificate(name, 'mesh', specs[name]));
     await scene.apply(ca('mesh', spec), ...certificates, mesh.peer());
-    await scene.ready({ ReplicationCA: ['mesh'], ClusterCertificate: names, ReplicationPeer: ['mesh'] });
-    await scene.condition('ReplicationPeer', 'mesh', 'Verified', { status: 'True' });
+    await scene.ready({ ReplicationCA: ['mesh'], ClusterCertificate: names, ReplicationPeer: ['mesh'] }, timeoutMs);
+    await scene.condition('ReplicationPeer', 'mesh', 'Verified', { status: 'True' }, timeoutMs);
     return mesh;
   }
 
@@ -135,6 +143,10 @@ export class Links {
     this.#end.abort();
     await Promise.all(this.#edges);
     return this.failures;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
   }
 
   async #try(from: Member, to: Member, everyMs: number): Promise<void> {

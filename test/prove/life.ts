@@ -1,0 +1,309 @@
+/**
+ * A whole life of a mesh of two, from creation to deletion, and what may happen to its operator on the way. Every write of the operator and
+ * every event that it is told is a moment with a name, the same in every life; a plan says what is to happen at which moment.
+ */
+import { decodeLedger, type Ledger } from '../../src/api/ledger.ts';
+import { LEDGER_KEY } from '../../src/api/names.ts';
+import type { Client, KubeObject, Resource } from '../../src/runtime/client.ts';
+import type { OperatorProcess, TestOperators } from '../support/operator.ts';
+import { differences, type EndState, endStateOf } from './end-state.ts';
+import { Follow } from '../controllers/follow.ts';
+import { type EventFate, Gate, type Judge, type Told, type Write, type WriteFate } from './gate.ts';
+import { disorders, generationSecrets, lapses, Links, Mesh } from '../controllers/rotating.ts';
+import { CONFIG_MAPS, Scene } from '../controllers/scene.ts';
+
+const ROLE_BINDINGS: Resource = {
+  group: 'rbac.authorization.k8s.io',
+  version: 'v1',
+  plural: 'rolebindings',
+  kind: 'RoleBinding',
+};
+const NAMESPACES: Resource = { group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace' };
+/** Longest wait for one step of a life. Much longer than a step takes: lives run side by side on few cores. */
+const STEP_MS = 240_000;
+
+/** A write or an event. */
+export interface Moment {
+  /** What is written or told, and in which stage and direction: `update Ledger, Forward Roll`. */
+  readonly kind: string;
+  /** Stage and direction, and in which rotation. */
+  readonly stage: string;
+  /** The step of the life: it begins and ends with everything as in the undisturbed life. */
+  readonly leg: string;
+  /** The same of one object in one rotation, e.g. of `a` from 1 to 2, and the how manieth: it is found again in every life. */
+  readonly id: string;
+}
+
+/** What happens at a write (so many came before it) or at an event. */
+export interface Plan {
+  write(moment: Moment, before: number): WriteFate;
+  event(moment: Moment): EventFate;
+}
+
+/** The state at each rest, by its name, in order. */
+type Rests = ReadonlyMap<string, EndState>;
+
+export interface Lived {
+  readonly writes: readonly Moment[];
+  readonly events: readonly Moment[];
+  readonly rests: Rests;
+  /** Ids of the moments at which something happened. */
+  readonly met: ReadonlySet<string>;
+  readonly handshakes: number;
+  /** Whatever is not as in the undisturbed life, or against the rules; empty: nothing. */
+  readonly faults: readonly string[];
+}
+
+/** Names the moments as they come, and deals out their fates. */
+class Course implements Judge {
+  readonly writes: Moment[] = [];
+  readonly events: Moment[] = [];
+  readonly met = new Set<string>();
+  leg: 'issue' | 'rotate and roll back' | 'rotate again' | 'delete' = 'issue';
+  /** Nothing happens any more. */
+  over = false;
+  readonly #plan: Plan;
+  readonly #counts = new Map<string, number>();
+  #ledger: Ledger | null = null;
+
+  constructor(plan: Plan) {
+    this.#plan = plan;
+  }
+
+  write(write: Write): WriteFate {
+    const { verb, subresource, name } = write;
+    const moment = this.#moment(`${verb} ${kindOf(write)}${subresource === '' ? '' : `/${subresource}`}`, name);
+    const fate = this.over ? 'done' : this.#plan.write(moment, this.writes.length);
+    this.writes.push(moment);
+    if (fate !== 'done') this.met.add(moment.id);
+    return fate;
+  }
+
+  written({ resource, name, body }: Write): void {
+    if (resource !== 'secrets' || (name !== LEDGER && name !== '')) return;
+    const text = (body as { data?: Readonly<Record<string, string>> } | null)?.data?.[LEDGER_KEY];
+    if (text !== undefined) this.#ledger = decodeLedger(Buffer.from(text, 'base64').toString('utf8'));
+  }
+
+  event(told: Told): EventFate {
+    const moment = this.#moment(`${told.type} ${kindOf(told)}`, told.name);
+    const fate = this.over ? 'told' : this.#plan.event(moment);
+    this.events.push(moment);
+    if (fate !== 'told') this.met.add(moment.id);
+    return fate;
+  }
+
+  #moment(what: string, name: string): Moment {
+    const rotation = this.#ledger?.rotation ?? null;
+    const stage = this.#stage(rotation);
+    const kind = `${what}, ${stage}`;
+    const route = rotation === null ? `highest ${this.#ledger?.highest ?? 0}` : `${rotation.from} to ${rotation.to}`;
+    const whole = `${kind}, ${name.replace(/^(mesh-g\d+)-.*/, '$1')}, ${route}`;
+    const nth = (this.#counts.get(whole) ?? 0) + 1;
+    this.#counts.set(whole, nth);
+    return { kind, stage: `${stage}, ${route}`, leg: this.leg, id: `${whole}, ${nth}.` };
+  }
+
+  #stage(rotation: Ledger['rotation']): string {
+    if (this.leg === 'delete') return 'deletion';
+    if (rotation !== null) return `${rotation.direction} ${rotation.stage}`;
+    return this.#ledger === null || this.#ledger.signer === null ? 'creation' : 'Stable';
+  }
+}
+
+const LEDGER = 'mesh-ledger';
+
+function kindOf({ resource, name }: { readonly resource: string; readonly name: string }): string {
+  if (resource !== 'secrets') return resource;
+  if (name === LEDGER) return 'Ledger';
+  return /^mesh-g\d+-/.test(name) ? 'Generation' : 'Member';
+}
+
+/** What lives need; all of them share one API server. */
+export interface Ground {
+  readonly client: Client;
+  readonly operators: TestOperators;
+  namespace(): Promise<string>;
+}
+
+/**
+ * Lives once: create and issue; rotate to 2 and roll back from Drop, member by member; rotate to 3, both at once; delete. After each step it waits until everything is as in the
+ * undisturbed life.
+ * @param undisturbed null: this is it
+ */
+export async function live(ground: Ground, plan: Plan, undisturbed: Rests | null): Promise<Lived> {
+  const { client } = ground;
+  const namespace = await ground.namespace();
+  const installation = await ground.operators.install([namespace]);
+  const scene = await Scene.open(client, namespace);
+  const others = await Promise.all(
+    [CONFIG_MAPS, ROLE_BINDINGS].map((resource) => Follow.start<KubeObject>({ client, namespace, resource })),
+  );
+  const course = new Course(plan);
+  const rests = new Map<string, EndState>();
+  const faults: string[] = [];
+  let handshakes = 0;
+  try {
+    await using gate = await Gate.open(await installation.kubeconfig(), course);
+    const start = () => installation.start({ standby: true, kubeconfig: gate.kubeconfig, leaseSeconds: 60 });
+    await using operator = new Mortal(gate, start);
+    const rest = async (name: string): Promise<void> => {
+      const at = await restAt(scene, others, name, undisturbed?.get(name) ?? null);
+      rests.set(name, at);
+    };
+    handshakes = await Promise.race([steps(scene, course, rest, faults), operator.failure]);
+    course.over = true;
+    await operator.stop();
+  } catch (error) {
+    faults.push(error instanceof Error ? error.message : String(error));
+  } finally {
+    for (const follow of others) follow.stop();
+    await scene.close();
+    for (const name of [namespace, installation.system]) await client.delete(NAMESPACES, { name });
+  }
+  const { writes, events, met } = course;
+  return { writes, events, rests, met, handshakes, faults };
+}
+
+async function steps(
+  scene: Scene,
+  course: Course,
+  rest: (name: string) => Promise<void>,
+  faults: string[],
+): Promise<number> {
+  await using mesh = await Mesh.start(scene, ['a', 'b'], {
+    spec: { deletionPolicy: 'Delete' },
+    certificates: { a: { deletionPolicy: 'Delete' } },
+    timeoutMs: STEP_MS,
+  });
+  const members = Object.values(mesh.members);
+  await using links = new Links(members, 500);
+  await rest('issued');
+
+  course.leg = 'rotate and roll back';
+  await mesh.want({ generation: 2 });
+  // Nobody loads what comes in Drop: the one who may change first is still about to when the rotation is turned round.
+  const off = scene.secrets.onChange(() => {
+    if (scene.ledger('mesh').rotation?.stage === 'Drop') for (const member of members) member.behave('frozen');
+  });
+  const isOpen = ({ rotation, roster }: Ledger): boolean =>
+    rotation?.stage === 'Drop' && [...roster.values()].some(({ grant }) => grant === 'Open');
+  await mesh.ledgerUntil('a grant is open in Drop', isOpen, STEP_MS);
+  off();
+  await mesh.want({ generation: 1 });
+  await mesh.ledgerUntil('it goes back', ({ rotation }) => rotation?.direction === 'Backward', STEP_MS);
+  for (const member of members) member.behave('serving');
+  await scene.stable('mesh', 1, STEP_MS);
+  await rest('rolled back');
+
+  course.leg = 'rotate again';
+  await mesh.want({ generation: 3, maxConcurrent: 2 });
+  await scene.stable('mesh', 3, STEP_MS);
+  await rest('rotated');
+  faults.push(...(await links.stop()), ...disorders(scene, 'mesh', 2), ...lapses(scene));
+
+  course.leg = 'delete';
+  await scene.delete('ReplicationCA', 'mesh');
+  await scene.delete('ClusterCertificate', 'a');
+  await scene.delete('ClusterCertificate', 'b');
+  await scene.delete('ReplicationPeer', 'mesh');
+  await scene.cas.until('the CA is gone', () => scene.cas.get('mesh') === undefined, STEP_MS);
+  await rest('deleted');
+  return links.handshakes;
+}
+
+/** Waits until all is as it was in the undisturbed life; in that one, until nothing changes any more. */
+async function restAt(
+  scene: Scene,
+  others: readonly Follow<KubeObject>[],
+  name: string,
+  wanted: EndState | null,
+): Promise<EndState> {
+  if (wanted === null) {
+    await scene.secrets.until('one generation at most is left', () => generationSecrets(scene).length <= 1, STEP_MS);
+    return unchanging(scene, others);
+  }
+  const deadline = Date.now() + STEP_MS;
+  for (;;) {
+    const now = endStateOf(scene, others);
+    const found = differences(wanted, now);
+    if (found.length === 0) return now;
+    const left = deadline - Date.now();
+    if (left <= 0) throw new Error(`${name}: not as in the undisturbed life:\n${found.join('\n')}`);
+    await change(scene, others, left);
+  }
+}
+
+const QUIET_MS = 5_000;
+
+async function unchanging(scene: Scene, others: readonly Follow<KubeObject>[]): Promise<EndState> {
+  for (let before = endStateOf(scene, others); ; ) {
+    const until = Date.now() + QUIET_MS;
+    let now = before;
+    while (Date.now() < until) {
+      await change(scene, others, until - Date.now());
+      now = endStateOf(scene, others);
+    }
+    if (differences(before, now).length === 0) return now;
+    before = now;
+  }
+}
+
+/** The next change of anything, or the end of this wait. Changes come in crowds: one look for all of them. */
+async function change(scene: Scene, others: readonly Follow<KubeObject>[], waitMs: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const follows = [scene.cas, scene.certificates, scene.peers, scene.secrets, ...others];
+  const offs = follows.map((follow) => follow.onChange(() => void setTimeout(resolve, 100)));
+  const timer = setTimeout(resolve, waitMs);
+  await promise;
+  clearTimeout(timer);
+  for (const off of offs) off();
+}
+
+/** An operator that is killed each time that the gate shuts, and started again: the container that was restarted, with the same identity. */
+class Mortal {
+  /** Rejects when it could not be started, or ended by itself. */
+  readonly failure: Promise<never>;
+  readonly #enough = Promise.withResolvers<'enough'>();
+  readonly #running: Promise<void>;
+
+  constructor(gate: Gate, start: () => Promise<OperatorProcess>) {
+    this.#running = this.#run(gate, start);
+    const failed = Promise.withResolvers<never>();
+    this.failure = failed.promise;
+    this.failure.catch(() => {});
+    this.#running.catch(failed.reject);
+  }
+
+  /** Ends it in good order; one that was just killed comes back first. */
+  async stop(): Promise<void> {
+    this.#enough.resolve('enough');
+    await this.#running;
+  }
+
+  /** Whether that went well is for `stop` to say. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop().catch(() => {});
+  }
+
+  async #run(gate: Gate, start: () => Promise<OperatorProcess>): Promise<void> {
+    for (;;) {
+      const operator = await start();
+      const shut = gate.shut.then(() => 'shut' as const);
+      const ended = operator.ended().then(() => 'ended' as const);
+      switch (await Promise.race([shut, ended, this.#enough.promise])) {
+        case 'ended':
+          throw new Error(`the operator ended by itself:\n${operator.tail()}`);
+        case 'shut':
+          await operator.kill();
+          gate.reopen();
+          break;
+        case 'enough': {
+          const code = await operator.stop();
+          if (code !== 0) throw new Error(`the operator stopped with exit code ${code}:\n${operator.tail()}`);
+          return;
+        }
+      }
+    }
+  }
+}
