@@ -54,8 +54,8 @@ export interface ProbeRequest {
   readonly control: Canary;
   /** By generation. Empty: only the presented chain is read, and whether client certificates are enforced. */
   readonly candidates: ReadonlyMap<number, Canary>;
-  /** The candidate that is to be dropped, and where its sessions are kept; none: sessions are of no interest. */
-  readonly dropping?: { readonly generation: number; readonly sessions: EndpointSessions };
+  /** The candidate whose sessions are kept, and where; offered once it is refused, if it is being dropped. None: of no interest. */
+  readonly sessions?: { readonly generation: number; readonly dropping: boolean; readonly kept: EndpointSessions };
   readonly resolve?: Resolve;
   /** Bounds the handshakes that a process makes at one time. */
   readonly slots?: Slots;
@@ -176,20 +176,20 @@ class AddressProbe {
     };
   }
 
-  /** Keeps sessions of the generation that is dropped while it is accepted, and offers them once it is refused. */
+  /** Keeps sessions of the generation that may be dropped while it is accepted, and offers them once it is refused. */
   async #resumption(trusts: ReadonlyMap<number, Trust>, settleMs: number): Promise<Resumption | null> {
-    const { dropping, candidates } = this.#request;
-    const dropped = dropping === undefined ? undefined : candidates.get(dropping.generation);
-    if (dropping === undefined || dropped === undefined) return null;
-    const kept = dropping.sessions.at(this.#address);
+    const { sessions, candidates } = this.#request;
+    const dropped = sessions === undefined ? undefined : candidates.get(sessions.generation);
+    if (sessions === undefined || dropped === undefined) return null;
+    const kept = sessions.kept.at(this.#address);
     const dial: Dial = (canary, version, session) => this.#dial(canary, { version, settleMs, session });
     const seen = this.#shown.get(dropped);
-    switch (trusts.get(dropping.generation)?.answer) {
+    switch (trusts.get(sessions.generation)?.answer) {
       case 'yes':
         if (seen !== undefined) await kept.keep(dropped, seen, dial);
         return null;
       case 'no':
-        return kept.judge(dropped, this.#staying(trusts), dial);
+        return sessions.dropping ? kept.judge(dropped, this.#staying(trusts), dial) : null;
       default:
         return null;
     }

@@ -4,7 +4,7 @@ import type { Ledger } from '../../src/api/ledger.ts';
 import { testBed } from './bed.ts';
 import { disorders, generationSecrets, lapses, Links, Mesh } from './rotating.ts';
 
-const bed = testBed(4);
+const bed = testBed(5);
 const TIMEOUT = 180_000;
 
 /** In this stage, with one member through it: another one may be under way at that moment. */
@@ -96,6 +96,24 @@ test.concurrent(
     expect(await links.stop()).toEqual([]);
     expect(here.ledger('mesh').history.map(({ generation }) => generation)).toEqual([2, 2, 4]);
     expect(disorders(here, 'mesh', 2)).toEqual([]);
+    expect(lapses(here)).toEqual([]);
+  },
+  TIMEOUT,
+);
+
+test.concurrent(
+  'back from an Append that every member has proven: sessions of what is dropped were kept before the first one changes',
+  async () => {
+    const here = await bed.scene();
+    await using mesh = await Mesh.start(here, ['a', 'b', 'c']);
+    const links = new Links(Object.values(mesh.members));
+    const approval = { required: ['Roll'] as const };
+    await mesh.want({ generation: 2, approval, maxConcurrent: 3 });
+    await here.condition('ReplicationCA', 'mesh', 'Rotating', { reason: 'WaitingForApproval' }, TIMEOUT);
+    await mesh.want({ generation: 1, approval, maxConcurrent: 3 });
+    await here.stable('mesh', 1, TIMEOUT);
+    expect(await links.stop()).toEqual([]);
+    expect(disorders(here, 'mesh', 3)).toEqual([]);
     expect(lapses(here)).toEqual([]);
   },
   TIMEOUT,

@@ -3,11 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { adoptGeneration } from '../../src/rotation/stages.ts';
 import { emptyLedger, type GenerationRecord, type Ledger, type Rotation } from '../../src/api/ledger.ts';
 import { memberKey } from '../../src/api/names.ts';
-import type { MemberVerdict } from '../../src/probe/evidence.ts';
 import type { Resumption } from '../../src/probe/sessions.ts';
 import { profileOf } from '../../src/profiles/index.ts';
-import type { PeerMember, Seen } from '../../src/controllers/replicationpeer/observe.ts';
-import { noSessionKept, sessionsSeen } from '../../src/controllers/replicationpeer/sessions.ts';
+import type { Seen } from '../../src/controllers/replicationpeer/observe.ts';
+import { noSessionKept, sessionsSeen, sessionsWanted } from '../../src/controllers/replicationpeer/sessions.ts';
 
 const NOW = Date.parse('2026-10-05T00:00:00Z');
 const HOUR = 3_600_000;
@@ -53,18 +52,13 @@ class Looks {
     { accepts = [], refuses = [], resumption = null }: Look,
     at: Ledger = DROP,
   ): Pick<Seen, 'sessions'> & { resumed: number[] } {
-    const member = { name: 'b', certificate: NAME, seen: this.seen } as unknown as PeerMember;
+    const member = { certificate: NAME, seen: this.seen };
     const { rotation } = at;
     if (rotation === null) throw new Error('nothing rotates');
-    const dropping = rotation.stage === 'Append' ? null : rotation.from;
-    const verdict = {
-      accepts: new Set(accepts),
-      refuses: new Set(refuses),
-      resumption,
-    } as unknown as MemberVerdict;
+    const verdict = { accepts: new Set(accepts), refuses: new Set(refuses), resumption };
     const { resumed, sessions } = sessionsSeen(
       { ledger: at, profile: profileOf('generic') },
-      { member, generations: [rotation.from, rotation.to], dropping },
+      { member, generations: [rotation.from, rotation.to], sessions: sessionsWanted(rotation) },
       verdict,
       this.now,
     );
@@ -185,4 +179,17 @@ describe('a generation that its Secret has never held', () => {
     const again = ledger('Append', [1], { since: '2026-10-06T00:00:00Z' });
     expect(b.look(refused, again).resumed).toEqual([]);
   });
+});
+
+test('before a member can refuse a generation, sessions of it are kept: also of one that a rollback would drop', () => {
+  const wanted = (stage: Rotation['stage'], more: Partial<Rotation> = {}) => {
+    const { rotation } = ledger(stage, [1, 2], more);
+    return rotation === null ? null : sessionsWanted(rotation);
+  };
+  const back = { from: 2, to: 1, direction: 'Backward' } as const;
+  expect(wanted('Append')).toEqual({ generation: 2, dropping: false });
+  expect(wanted('Drop', back), 'turned round').toEqual({ generation: 2, dropping: true });
+  expect(wanted('Roll')).toEqual({ generation: 1, dropping: true });
+  expect(wanted('Append', back), 'appended again').toEqual({ generation: 1, dropping: false });
+  expect(wanted('Drop'), 'and forth again').toEqual({ generation: 1, dropping: true });
 });

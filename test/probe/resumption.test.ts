@@ -44,7 +44,7 @@ async function probe(port: number, sessions: EndpointSessions): Promise<Reached>
     port,
     timeoutMs: 5000,
     ...canaries,
-    dropping: { generation: 1, sessions },
+    sessions: { generation: 1, dropping: true, kept: sessions },
     signal: AbortSignal.timeout(60_000),
   });
   if (seen?.kind !== 'reached') throw new Error(`not reached: ${seen?.message}`);

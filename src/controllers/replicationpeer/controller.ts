@@ -134,8 +134,8 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
 
   /** One member: all its endpoints. @throws Refusal when a generation has no key that can be used */
   async function ask(facts: PeerFacts, question: Question, signal: AbortSignal): Promise<Answer> {
-    const { member, generations, dropping, pace } = question;
-    const dropped = dropping === null ? undefined : facts.ledger.generations[dropping];
+    const { member, generations, sessions: wanted, pace } = question;
+    const kept = wanted === null ? undefined : facts.ledger.generations[wanted.generation];
     const set = await canaries.make({
       authorities: await authoritiesOf(facts, generations, signal),
       like: member.secret?.leaf ?? null,
@@ -153,14 +153,9 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
                 timeoutMs: facts.timeout,
                 control: set.control,
                 candidates: set.candidates,
-                ...(dropping === null || dropped === undefined
+                ...(wanted === null || kept === undefined
                   ? {}
-                  : {
-                      dropping: {
-                        generation: dropping,
-                        sessions: sessions.of(keyOf(facts.ca), dropped.fingerprint, endpoint),
-                      },
-                    }),
+                  : { sessions: { ...wanted, kept: sessions.of(keyOf(facts.ca), kept.fingerprint, endpoint) } }),
                 signal,
                 ...(tools.resolve === undefined ? {} : { resolve: tools.resolve }),
               }),

@@ -6,15 +6,15 @@ import { secondTime } from '../../runtime/clock.ts';
 import { parseCertificate } from '../../pki/certificate.ts';
 import { issuerOf } from '../shared/facts.ts';
 import { addressesOf, isProbed, type PeerFacts, type PeerMember, type Seen } from './observe.ts';
-import { noSessionKept, sessionsSeen } from './sessions.ts';
+import { noSessionKept, sessionsSeen, type SessionsWanted, sessionsWanted } from './sessions.ts';
 
 /** What is asked of one member now. */
 export interface Question {
   readonly member: PeerMember;
   /** Generations to try canaries of; empty: only the presented chain is read. */
   readonly generations: readonly number[];
-  /** The one of them that is going to be dropped, whose sessions are kept and offered; null: none is. */
-  readonly dropping: number | null;
+  /** Whose sessions are kept, because it may be dropped next; null: nobody's. */
+  readonly sessions: SessionsWanted | null;
   /** Whatever makes an older answer useless. */
   readonly key: string;
   readonly pace: Pace;
@@ -49,7 +49,7 @@ export function planQuestions(facts: PeerFacts, dark: ReadonlyMap<string, number
       {
         member,
         generations,
-        dropping: rotation === null || rotation.stage === 'Append' ? null : rotation.from,
+        sessions: rotation === null ? null : sessionsWanted(rotation),
         key: JSON.stringify([ledger.epoch, member.secret.revision, generations]),
         pace: { intervalMs, maxProbesPerHour: profile.maxProbesPerHour },
       },

@@ -2,8 +2,21 @@
 import type { Rotation } from '../../api/ledger.ts';
 import type { MemberVerdict } from '../../probe/evidence.ts';
 import { secondTime } from '../../runtime/clock.ts';
-import type { PeerFacts, Seen } from './observe.ts';
-import type { Finding, Question } from './plan.ts';
+import type { PeerFacts, PeerMember, Seen } from './observe.ts';
+import type { Finding } from './plan.ts';
+
+export interface SessionsWanted {
+  readonly generation: number;
+  /** It is being dropped: they are offered once it is refused. Else it is only accepted newly, and a rollback would drop it. */
+  readonly dropping: boolean;
+}
+
+/** Before the first member refuses a generation, sessions of it must have been kept: later nobody gives any. */
+export function sessionsWanted({ stage, from, to }: Rotation): SessionsWanted {
+  return stage === 'Append' ? { generation: to, dropping: false } : { generation: from, dropping: true };
+}
+
+type SessionVerdict = Pick<MemberVerdict, 'accepts' | 'refuses' | 'resumption'>;
 
 interface SessionsSeen {
   /** Generations of which no session from before is taken up any more. */
@@ -17,15 +30,20 @@ interface SessionsSeen {
  */
 export function sessionsSeen(
   facts: Pick<PeerFacts, 'ledger' | 'profile'>,
-  question: Pick<Question, 'member' | 'generations' | 'dropping'>,
-  verdict: MemberVerdict,
+  question: {
+    readonly member: Pick<PeerMember, 'certificate' | 'seen'>;
+    readonly generations: readonly number[];
+    readonly sessions: SessionsWanted | null;
+  },
+  verdict: SessionVerdict,
   observedAt: number,
 ): SessionsSeen {
-  const { member, generations, dropping } = question;
+  const { member, generations, sessions: wanted } = question;
   const { rotation, roster } = facts.ledger;
   const { seen } = member;
   const held = roster.get(member.certificate)?.bundle ?? generations;
-  const sessions = dropping === null ? undefined : droppedSessions(facts, dropping, seen, verdict, observedAt);
+  const sessions =
+    wanted?.dropping === true ? droppedSessions(facts, wanted.generation, seen, verdict, observedAt) : undefined;
   const dead = (generation: number): boolean => {
     if (held.includes(generation) || verdict.accepts.has(generation)) return false;
     if (sessions?.generation === generation && sessions.accepted) return false;
@@ -53,7 +71,7 @@ function droppedSessions(
   { profile }: Pick<PeerFacts, 'profile'>,
   generation: number,
   seen: Seen | null,
-  { accepts, refuses, resumption }: MemberVerdict,
+  { accepts, refuses, resumption }: SessionVerdict,
   observedAt: number,
 ): Seen['sessions'] {
   if (accepts.has(generation)) return undefined;
