@@ -35,6 +35,8 @@ export interface MemberVerdict {
   readonly refuses: ReadonlySet<number>;
   /** Generations accepted at one or more addresses. */
   readonly accepts: ReadonlySet<number>;
+  /** One address gave different answers, or showed different leaves, within one probe: it is reloading, or several answer there. */
+  readonly mixed: boolean;
   /** Of sessions of the generation that is dropped, at all addresses together; null: not refused at every address yet. */
   readonly resumption: Resumption | null;
   readonly reason: EvidenceReason;
@@ -94,6 +96,7 @@ export function combineEvidence(request: {
     trusts,
     refuses,
     accepts,
+    mixed: reached.some(isMixed),
     resumption,
     reason: finding?.reason ?? '',
     message: finding?.message ?? '',
@@ -159,6 +162,13 @@ function contradiction(member: string, reached: readonly Reached[], generations:
     };
   }
   for (const generation of generations) {
+    const mixed = reached.find((at) => at.trusts.get(generation)?.mixed === true);
+    if (mixed !== undefined) {
+      return {
+        reason: 'Contradictory',
+        message: `${member} at ${where(mixed)} answers differently from one connection to the next about generation ${generation} (${mixed.trusts.get(generation)?.detail}). It may be reloading; else several answer there: reload all of them, and name each one in spec.members[].endpoints.`,
+      };
+    }
     const yes = reached.find((at) => at.trusts.get(generation)?.answer === 'yes');
     const no = reached.find((at) => at.trusts.get(generation)?.answer === 'no');
     if (yes !== undefined && no !== undefined) {
@@ -169,6 +179,11 @@ function contradiction(member: string, reached: readonly Reached[], generations:
     }
   }
   return null;
+}
+
+/** Several processes or machines behind one address, or one that reloads just now. */
+function isMixed(at: Reached): boolean {
+  return leavesOf(at).length > 1 || [...at.trusts.values()].some(({ mixed }) => mixed);
 }
 
 function missing(member: string, endpoints: readonly ObservedEndpoint[]): Finding | null {

@@ -157,8 +157,8 @@ class AddressProbe {
     let enforced = enforcedBy(outcome);
     const trusts = new Map<number, Trust>();
     for (const [generation, canary] of candidates) {
-      const { answer, detail, enforced: seen } = await this.#verdict(control, canary);
-      trusts.set(generation, { answer, detail });
+      const { enforced: seen, answer, detail, mixed } = await this.#verdict(control, canary);
+      trusts.set(generation, { answer, detail, mixed });
       enforced = seen ?? enforced;
     }
     const resumption = await this.#resumption(trusts, settleAfter(control));
@@ -209,11 +209,11 @@ class AddressProbe {
     const first = judge(control.outcome, (await this.#candidate(canary, control)).outcome);
     for (let agreeing = 1; agreeing < roundsNeeded(first); agreeing += 1) {
       // A slow server must be seen to refuse the control again each time; a refusal needs no other yardstick.
-      if (first.answer === 'yes') control = await this.#handshake(this.#request.control, control);
+      if (first.answer === 'yes' && first.weak) control = await this.#handshake(this.#request.control, control);
       const next = judge(control.outcome, (await this.#candidate(canary, control)).outcome);
       if (next.answer !== first.answer) {
-        const detail = `answers differ between rounds: ${first.detail}; then ${next.detail}. It may be reloading, or be several instances`;
-        return { answer: 'unknown', weak: false, enforced: next.enforced, detail };
+        const detail = `answers differ between rounds: ${first.detail}; then ${next.detail}`;
+        return { answer: 'unknown', weak: false, enforced: next.enforced, detail, mixed: true };
       }
     }
     return first;

@@ -7,6 +7,8 @@ export interface Trust {
   readonly answer: Answer;
   /** How it is known, or why it is not; for people. */
   readonly detail: string;
+  /** Asked several times in a row, it gave different answers. */
+  readonly mixed: boolean;
 }
 
 /**
@@ -47,6 +49,7 @@ export function judge(control: Outcome, candidate: Outcome): Round {
       answer: 'yes',
       weak,
       enforced: true,
+      mixed: false,
       detail: `${describe(candidate)}, a foreign CA was ${describe(control)}`,
     };
   }
@@ -78,7 +81,13 @@ function bothRefused(control: Outcome, candidate: Outcome): Round {
       true,
     );
   }
-  return { answer: 'no', weak: true, enforced: true, detail: `${describe(candidate)}, like a foreign CA` };
+  return {
+    answer: 'no',
+    weak: true,
+    enforced: true,
+    mixed: false,
+    detail: `${describe(candidate)}, like a foreign CA`,
+  };
 }
 
 function alertOf(outcome: Outcome): number | null {
@@ -90,7 +99,7 @@ function isOpen(outcome: Outcome): boolean {
 }
 
 function unknown(detail: string, enforced: boolean | null): Round {
-  return { answer: 'unknown', weak: false, enforced, detail };
+  return { answer: 'unknown', weak: false, enforced, detail, mixed: false };
 }
 
 function describe(outcome: Outcome): string {
@@ -105,8 +114,18 @@ function describe(outcome: Outcome): string {
   }
 }
 
-/** Rounds that must agree before a weak answer counts. */
-export function roundsNeeded(round: Round): number {
-  if (!round.weak) return 1;
-  return round.answer === 'yes' ? 3 : 2;
+/**
+ * Rounds that must agree before an answer counts. Behind one address there may be several processes, each with files of its own, and
+ * one of them that has loaded the new ones must not speak for all: a yes is asked for four times on connections of their own. Three
+ * is what a weak one needs in any case, a no needs two.
+ */
+export function roundsNeeded({ answer }: Round): number {
+  switch (answer) {
+    case 'yes':
+      return 4;
+    case 'no':
+      return 2;
+    case 'unknown':
+      return 1;
+  }
 }

@@ -114,8 +114,14 @@ export async function held(
           each.member === `${scene.namespace}/${member}` && each.reason === reason && message.test(each.message),
       );
   await scene.cas.until(`waiting for ${member}: ${reason} ${String(message)}`, waiting, 60_000);
-  // What was granted before may still be proven.
+  // Others are granted yet, and proven.
   await rounds(scene, 'mesh', 3);
+  const open = () =>
+    [...scene.ledger('mesh').roster].some(
+      ([key, { grant }]) =>
+        key !== `${scene.namespace}/${member}` && (grant === 'Open' || grant === 'Reversed' || grant === 'Reopened'),
+    );
+  await scene.secrets.until('what was granted to others is proven', () => !open(), 60_000);
   const { epoch } = scene.ledger('mesh');
   await rounds(scene, 'mesh', 3);
   const now = scene.ledger('mesh').epoch;

@@ -22,7 +22,7 @@ function reached(
   also: readonly Identity[] = [],
 ): Reached {
   const trusts = Object.entries(answers).map(
-    ([generation, answer]) => [Number(generation), { answer, detail: 'why' }] as const,
+    ([generation, answer]) => [Number(generation), { answer, detail: 'why', mixed: false }] as const,
   );
   return {
     kind: 'reached',

@@ -109,10 +109,14 @@ export async function closedPort(): Promise<number> {
 }
 
 /** Passes everything on after `delayMs` each way; connecting itself is not delayed. */
-export async function slowProxy(port: number, delayMs: number, onConnection = (): void => {}): Promise<TestServer> {
+export async function slowProxy(
+  port: number | (() => number),
+  delayMs: number,
+  onConnection = (): void => {},
+): Promise<TestServer> {
   return plainServer((near) => {
     onConnection();
-    const far = net.connect(port, '127.0.0.1');
+    const far = net.connect(typeof port === 'number' ? port : port(), '127.0.0.1');
     const relay = (from: net.Socket, to: net.Socket): void => {
       from.on('data', (chunk) => setTimeout(() => to.write(chunk), delayMs));
       from.on('end', () => setTimeout(() => to.end(), delayMs));

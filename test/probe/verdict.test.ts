@@ -16,13 +16,13 @@ const outcomes = {
 
 type Name = keyof typeof outcomes;
 
-/** Rows: control; columns: candidate, in the order of `outcomes`. `y1` = yes at once, `y3` = yes after three rounds. */
+/** Rows: control; columns: candidate, in the order of `outcomes`. `y4` = yes after four rounds that agree. */
 const TABLE: Record<Name, string> = {
   failed: '?  ?  ?  ?  ?  ?  ?  ?',
-  unknownCa: '?  n2 ?  n2 y3 y3 y1 y1',
-  expired: '?  ?  n2 n2 y3 y3 y1 y1',
-  closed: '?  n2 n2 n2 y3 y3 y1 y1',
-  closedAfter: '?  ?  ?  ?  ?  y3 y3 y3',
+  unknownCa: '?  n2 ?  n2 y4 y4 y4 y4',
+  expired: '?  ?  n2 n2 y4 y4 y4 y4',
+  closed: '?  n2 n2 n2 y4 y4 y4 y4',
+  closedAfter: '?  ?  ?  ?  ?  y4 y4 y4',
   open: '?  ?  ?  ?  ?  ?  ?  ?',
   finished: '?  ?  ?  ?  ?  ?  ?  ?',
   ticket: '?  ?  ?  ?  ?  ?  ?  ?',

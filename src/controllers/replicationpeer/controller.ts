@@ -16,6 +16,7 @@ import type { Ledgers } from '../shared/ledgers.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { writeStatus } from '../shared/status.ts';
 import { objectOf, type World } from '../shared/world.ts';
+import { type Doubt, doubtAfter, doubted } from './doubt.ts';
 import { observe, type PeerFacts, resolveCa, type Seen } from './observe.ts';
 import { planQuestions, type Question, toSeen } from './plan.ts';
 import { statusOf, worthWriting } from './status.ts';
@@ -34,12 +35,15 @@ interface Round {
   /** When its probe began. */
   readonly began: number;
   readonly count: number;
+  readonly doubt: Doubt | null;
 }
 
 interface Answer {
   readonly question: Question;
   /** Null where an endpoint may not be probed yet. */
   readonly answer: Seen | null;
+  /** One address gave different answers. */
+  readonly mixed: boolean;
   /** When its first probe began. */
   readonly began: number;
   readonly reached: boolean;
@@ -112,14 +116,17 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
       await writeStatus(client, REPLICATION_PEER, world.peers, kept, statusOf(peer, missing, seen, now()), signal);
       return { kind: 'after', ms: LEDGER_RETRY };
     }
-    for (const { question, answer, began, reached } of answers) {
+    for (const { question, answer, mixed, began, reached } of answers) {
       if (answer === null) continue;
       const { name } = question.member;
-      seen.set(name, answer);
       const last = rounds.get(name);
       // Several passes may be given the same answer.
-      if (last?.began === began) continue;
-      rounds.set(name, { began, count: answer.reason === 'Verified' ? 0 : (last?.count ?? 0) + (reached ? 1 : 0) });
+      const again = last?.began === began;
+      const doubt = again ? last.doubt : doubtAfter(last?.doubt ?? null, answer, mixed);
+      seen.set(name, doubt === null ? answer : doubted(answer, doubt));
+      if (again) continue;
+      const count = answer.reason === 'Verified' ? 0 : (last?.count ?? 0) + (reached ? 1 : 0);
+      rounds.set(name, { began, count, doubt });
     }
     const current = world.peers.get(key) ?? kept;
     const status = statusOf(peer, missing, seen, now());
@@ -171,7 +178,8 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
       }),
     );
     const early = observed.flatMap(({ paced }) => (paced.kind === 'later' ? [paced.at] : []));
-    if (early.length > 0) return { question, answer: null, began: 0, reached: false, at: Math.max(...early) };
+    if (early.length > 0)
+      return { question, answer: null, mixed: false, began: 0, reached: false, at: Math.max(...early) };
     const endpoints = observed.flatMap(({ paced, ...endpoint }) =>
       paced.kind === 'observed' ? [{ ...endpoint, observations: paced.value }] : [],
     );
@@ -180,6 +188,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     return {
       question,
       answer: toSeen(facts, question, verdict, began),
+      mixed: verdict.mixed,
       began,
       reached: endpoints.some(({ observations }) => observations.some(({ kind }) => kind === 'reached')),
       at: Math.max(...observed.map(({ dueAt }) => dueAt)),

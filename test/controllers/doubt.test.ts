@@ -1,0 +1,72 @@
+import { expect, test } from 'vitest';
+import { type Doubt, doubtAfter, doubted } from '../../src/controllers/replicationpeer/doubt.ts';
+import type { Seen } from '../../src/controllers/replicationpeer/observe.ts';
+
+const GOOD: Seen = {
+  name: 'b',
+  certificate: 'storage/b',
+  epoch: 7,
+  revision: 'r1',
+  observedAt: '2026-10-05T00:00:00Z',
+  presents: { fingerprint: 'f'.repeat(64), generation: 1 },
+  trusts: { listening: [1, 2], dialling: [1, 2] },
+  refuses: { fresh: [], resumed: [] },
+  reason: 'Verified',
+};
+const LAGGING: Seen = {
+  ...GOOD,
+  trusts: { listening: [1], dialling: [1] },
+  refuses: { fresh: [2], resumed: [] },
+  reason: 'NotTrusted',
+};
+
+/** What counts of looks in a row, each of which was mixed or not. */
+function believed(...looks: readonly (readonly [seen: Seen, mixed: boolean])[]): string[] {
+  let doubt: Doubt | null = null;
+  return looks.map(([seen, mixed]) => {
+    doubt = doubtAfter(doubt, seen, mixed);
+    const { reason, trusts } = doubt === null ? seen : doubted(seen, doubt);
+    return `${reason} ${trusts?.listening.join()}`.trim();
+  });
+}
+
+test('who never gave different answers is believed at once', () => {
+  expect(believed([LAGGING, false], [GOOD, false])).toEqual(['NotTrusted 1', 'Verified 1,2']);
+});
+
+test('who did is believed when it was seen alike three times in a row', () => {
+  const doubtful = 'Contradictory';
+  expect(believed([LAGGING, true], [GOOD, false], [GOOD, false], [GOOD, false], [GOOD, false])).toEqual([
+    'NotTrusted 1',
+    doubtful,
+    doubtful,
+    'Verified 1,2',
+    'Verified 1,2',
+  ]);
+  expect(believed([LAGGING, true], [GOOD, false], [GOOD, false], [GOOD, true], [GOOD, false], [GOOD, false])).toEqual([
+    'NotTrusted 1',
+    ...Array<string>(5).fill(doubtful),
+  ]);
+});
+
+test('a no is believed all the same, and brings nobody nearer', () => {
+  expect(believed([GOOD, true], [GOOD, false], [LAGGING, false], [GOOD, false], [GOOD, false])).toEqual([
+    'Contradictory',
+    'Contradictory',
+    'NotTrusted 1',
+    'Contradictory',
+    'Verified 1,2',
+  ]);
+});
+
+test('another revision of its Secret is another question', () => {
+  const next = { ...GOOD, revision: 'r2' };
+  expect(believed([GOOD, true], [next, false])).toEqual(['Contradictory', 'Verified 1,2']);
+});
+
+test('the message says how many looks are needed, and what to do', () => {
+  expect(doubted(GOOD, { revision: 'r1', left: 2 }).message).toMatch(
+    /^b gave different answers a moment ago, and is believed after 2 more looks .* name each in spec\.members\[\]\.endpoints\.$/,
+  );
+  expect(doubted(GOOD, { revision: 'r1', left: 1 }).message).toContain('one more look in which it does not');
+});
