@@ -72,6 +72,13 @@ export function keySpecOf(key: KeyObject): KeySpec | null {
   }
 }
 
+/** Whether both are the same kind of key; what is none of ours (null) is like nothing. */
+export function sameKeySpec(a: KeySpec | null, b: KeySpec | null): boolean {
+  if (a === null || b === null) return false;
+  if (a.algorithm === 'Ed25519' || b.algorithm === 'Ed25519') return a.algorithm === b.algorithm;
+  return a.algorithm === b.algorithm && a.size === b.size;
+}
+
 /**
  * PEM of a private key, not encrypted.
  * @throws PkiError `Unsupported` when the encoding is not made for this kind of key
@@ -128,10 +135,12 @@ export function decodePrivateKey(pem: string, passphrase?: string): KeyObject {
     throw new PkiError('Malformed', `expected one private key, found ${blocks.length} PEM blocks`);
   }
   const key = decodeBlock(block, passphrase);
-  if (keySpecOf(key) === null) {
-    throw new PkiError('Unsupported', 'the private key is not RSA 2048/3072/4096, ECDSA P-256/P-384 or Ed25519');
-  }
+  if (keySpecOf(key) === null) throw unsupportedKind();
   return key;
+}
+
+function unsupportedKind(): PkiError {
+  return new PkiError('Unsupported', 'the private key is not RSA 2048/3072/4096, ECDSA P-256/P-384 or Ed25519');
 }
 
 function decodeBlock({ label, der }: PemBlock, passphrase: string | undefined): KeyObject {
@@ -161,10 +170,6 @@ const MAX_RSA_OCTETS = 513;
  * computes while it decodes: a key of 12 KB blocks the process for a minute. Whoever may write a Secret could do that.
  */
 function checkKind(type: 'pkcs8' | 'pkcs1' | 'sec1', der: Buffer): void {
-  const unsupported = new PkiError(
-    'Unsupported',
-    'the private key is not RSA 2048/3072/4096, ECDSA P-256/P-384 or Ed25519',
-  );
   const whole = new DerReader(der, 'the private key');
   const fields = whole.enter(Tag.sequence);
   whole.finish();
@@ -174,36 +179,36 @@ function checkKind(type: 'pkcs8' | 'pkcs1' | 'sec1', der: Buffer): void {
     case 'pkcs8': {
       const algorithm = fields.enter(Tag.sequence);
       const kind = oid(algorithm);
-      if (kind === RSA) checkRsa(fields, unsupported);
+      if (kind === RSA) checkRsa(fields);
       else if (kind === EC ? algorithm.nextTag !== Tag.oid || !NAMED_CURVES.has(oid(algorithm)) : kind !== ED25519) {
-        throw unsupported;
+        throw unsupportedKind();
       }
       return;
     }
     case 'pkcs1':
-      return checkModulus(fields, unsupported);
+      return checkModulus(fields);
     case 'sec1': {
       fields.read(Tag.octetString);
       const parameters = fields.readOptional(contextTag(0, 'constructed'));
-      if (parameters === null) throw unsupported;
+      if (parameters === null) throw unsupportedKind();
       const curve = fields.inside(parameters);
-      if (curve.nextTag !== Tag.oid || !NAMED_CURVES.has(oid(curve))) throw unsupported;
+      if (curve.nextTag !== Tag.oid || !NAMED_CURVES.has(oid(curve))) throw unsupportedKind();
     }
   }
 }
 
 /** The RSAPrivateKey inside a PrivateKeyInfo. */
-function checkRsa(info: DerReader, unsupported: PkiError): void {
+function checkRsa(info: DerReader): void {
   const inner = new DerReader(info.content(info.read(Tag.octetString)), 'the private key').enter(Tag.sequence);
   inner.readSmallInteger();
-  checkModulus(inner, unsupported);
+  checkModulus(inner);
 }
 
 /** RSAPrivateKey (RFC 8017 appendix A.1.2) after its version: eight numbers. A DSA key in its old form has five. */
-function checkModulus(numbers: DerReader, unsupported: PkiError): void {
+function checkModulus(numbers: DerReader): void {
   for (let i = 0; i < 8; i++) {
     const { length } = numbers.content(numbers.read(Tag.integer));
-    if (length > MAX_RSA_OCTETS) throw unsupported;
+    if (length > MAX_RSA_OCTETS) throw unsupportedKind();
   }
 }
 
@@ -288,14 +293,10 @@ export function keyMatches(certificate: Certificate, key: KeyObject): boolean {
   if (spec === null) return false;
   try {
     // A key of another kind cannot match, and checking a signature by one of absurd size would take long.
-    if (!sameSpec(spec, keySpecOf(certificate.publicKey))) return false;
+    if (!sameKeySpec(spec, keySpecOf(certificate.publicKey))) return false;
     const digest = digestFor(spec);
     return verify(digest, CHALLENGE, certificate.publicKey, sign(digest, CHALLENGE, key));
   } catch {
     return false;
   }
-}
-
-function sameSpec(a: KeySpec, b: KeySpec | null): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
 }

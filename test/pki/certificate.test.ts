@@ -2,12 +2,12 @@ import { createPublicKey, X509Certificate } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type Certificate, parseCertificate, parseCertificates, signedBy } from '../../src/pki/certificate.ts';
 import { contextTag, element, objectIdentifier, sequence, Tag, unsignedInteger } from '../../src/pki/der.ts';
-import { PkiError, type PkiReason } from '../../src/pki/errors.ts';
+import type { PkiReason } from '../../src/pki/errors.ts';
 import type { Authority } from '../../src/pki/issue.ts';
 import { encodePrivateKey } from '../../src/pki/keys.ts';
 import { decodePem, encodePem } from '../../src/pki/pem.ts';
 import { flawedCa, flawedLeaf } from './flawed.ts';
-import { authority, type Leaf, leafOf, openssl, temporaryDirectory } from './support.ts';
+import { authority, type Leaf, leafOf, openssl, refusal, temporaryDirectory } from './support.ts';
 
 const directory = temporaryDirectory();
 let ca: Authority;
@@ -17,16 +17,6 @@ beforeAll(async () => {
   ca = await authority('Root G1');
   leaf = await leafOf(ca);
 });
-
-function refusal(action: () => unknown): PkiReason {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof PkiError) return error.reason;
-    throw error;
-  }
-  throw new Error('nothing was refused');
-}
 
 describe('what is read', () => {
   test('agrees with Node', () => {

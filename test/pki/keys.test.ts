@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject 
 import { stat } from 'node:fs/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { element, objectIdentifier, sequence, Tag, unsignedInteger } from '../../src/pki/der.ts';
-import { PkiError, type PkiReason } from '../../src/pki/errors.ts';
+import type { PkiReason } from '../../src/pki/errors.ts';
 import {
   decodePrivateKey,
   encodePrivateKey,
@@ -13,7 +13,7 @@ import {
   keySpecOf,
 } from '../../src/pki/keys.ts';
 import { decodePem, encodePem } from '../../src/pki/pem.ts';
-import { ALL_SPECS, authority, leafOf, openssl, P256, specName } from './support.ts';
+import { ALL_SPECS, authority, leafOf, openssl, P256, refusal, specName, thrown } from './support.ts';
 
 const keys = new Map<string, KeyObject>();
 
@@ -27,16 +27,6 @@ function keyOf(name: string): KeyObject {
   const key = keys.get(name);
   if (key === undefined) throw new Error(`no key ${name}`);
   return key;
-}
-
-function refusal(action: () => unknown): PkiReason {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof PkiError) return error.reason;
-    throw error;
-  }
-  throw new Error('nothing was refused');
 }
 
 describe('generatePrivateKey and keySpecOf', () => {
@@ -199,16 +189,6 @@ describe('encrypted keys', () => {
     }
   });
 });
-
-function thrown(action: () => unknown): PkiError {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof PkiError) return error;
-    throw error;
-  }
-  throw new Error('nothing was refused');
-}
 
 /** Where the length octets of the containers around `inner` are: short form, or the last octet of the long form. */
 function* containersOf(der: Buffer, inner: number): Generator<number> {

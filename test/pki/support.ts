@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import type { Certificate } from '../../src/pki/certificate.ts';
+import { PkiError, type PkiReason } from '../../src/pki/errors.ts';
 import { type Authority, type CaRequest, issueCa, issueLeaf, type LeafRequest } from '../../src/pki/issue.ts';
 import { generatePrivateKey, type KeySpec } from '../../src/pki/keys.ts';
 
@@ -116,3 +117,16 @@ export async function twoAtATime<T>(items: readonly T[], task: (item: T) => Prom
   };
   await Promise.all([work(), work()]);
 }
+
+/** The refusal of an action. */
+export function thrown(action: () => unknown): PkiError {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof PkiError) return error;
+    throw error;
+  }
+  throw new Error('nothing was refused');
+}
+
+export const refusal = (action: () => unknown): PkiReason => thrown(action).reason;

@@ -64,10 +64,11 @@ export function testOperators(cluster: TestCluster): TestOperators {
   const expected: RegExp[] = [];
 
   afterAll(async () => {
-    for (const each of processes.filter(({ running }) => running)) {
-      const code = await each.stop();
-      if (code !== 0) throw new Error(`an operator stopped with exit code ${code}:\n${each.tail()}`);
-    }
+    const running = processes.filter((each) => each.running);
+    const codes = await Promise.all(running.map((each) => each.stop()));
+    const failed = codes.findIndex((code) => code !== 0);
+    if (failed >= 0)
+      throw new Error(`an operator stopped with exit code ${codes[failed]}:\n${running[failed]?.tail()}`);
     const findings = processes.flatMap(({ lines }) => lines.flatMap((line) => findingsIn(line, secrets, expected)));
     if (findings.length > 0) throw new Error(`the operator's log:\n${findings.slice(0, 20).join('\n')}`);
   });
@@ -222,7 +223,11 @@ export class OperatorProcess {
   }
 
   async #kill(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null> {
-    if (this.#end === null) this.#child.kill(signal);
+    if (this.#end === null) {
+      this.#child.kill(signal);
+      // A test that failed may have left it frozen.
+      this.resume();
+    }
     return this.ended();
   }
 

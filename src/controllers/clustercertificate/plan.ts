@@ -1,6 +1,6 @@
 import type { RosterEntry } from '../../api/ledger.ts';
 import { rawSubjectOf } from '../../pki/issue.ts';
-import type { KeySpec } from '../../pki/keys.ts';
+import { sameKeySpec } from '../../pki/keys.ts';
 import { BACKDATE, type LeafWish } from '../shared/effective.ts';
 import { issuerOf } from '../shared/facts.ts';
 import { Refusal } from '../shared/refusal.ts';
@@ -163,7 +163,7 @@ function driftOf({ leaf, key, keyPem }: MemberContent, wish: LeafWish, authority
   if (!sameSet(leaf.dnsNames, wish.dnsNames)) return 'the set of DNS names';
   if (!sameSet(leaf.ipAddresses.map(canonicalIp), wish.ipAddresses.map(canonicalIp))) return 'the set of IP addresses';
   if (!sameSet(leaf.uris, wish.uris)) return 'the set of URIs';
-  if (key === null || !sameKey(key, wish.key)) return 'the kind of key';
+  if (!sameKeySpec(key, wish.key)) return 'the kind of key';
   if (keyPem !== wish.encoding) return 'the encoding of the key';
   const ends = Math.min(leaf.notBefore + BACKDATE + wish.duration, authorityEnds);
   if (Math.abs(leaf.notAfter - ends) > 2_000) return 'the duration';
@@ -177,11 +177,6 @@ function sameSet(a: readonly string[], b: readonly string[]): boolean {
 /** IPv6 addresses have many spellings; URL parsing knows the one of RFC 5952. */
 function canonicalIp(address: string): string {
   return address.includes(':') ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address;
-}
-
-function sameKey(a: KeySpec, b: KeySpec): boolean {
-  if (a.algorithm === 'Ed25519' || b.algorithm === 'Ed25519') return a.algorithm === b.algorithm;
-  return a.algorithm === b.algorithm && a.size === b.size;
 }
 
 interface Renewal {

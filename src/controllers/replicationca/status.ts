@@ -6,7 +6,7 @@ import { MAX_LISTED, type ReplicationCAStatus } from '../../api/replication-ca.t
 import type { ConditionReason } from '../../api/vocabulary.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { rawSubjectOf } from '../../pki/issue.ts';
-import { keySpecOf } from '../../pki/keys.ts';
+import { keySpecOf, sameKeySpec } from '../../pki/keys.ts';
 import type { Facts } from '../../rotation/facts.ts';
 import type { Decision } from '../../rotation/plan.ts';
 import type { Hold } from '../../rotation/stages.ts';
@@ -260,12 +260,7 @@ function specChange(wish: AuthorityWish, ledger: Ledger, signer: Certificate | u
   const changed: string[] = [];
   const subject = { ...wish.subject, commonName: `${wish.commonName} ${generationName(ledger.signer)}` };
   if (signer.rawSubject !== rawSubjectOf(subject)) changed.push('the subject');
-  const key = keySpecOf(signer.publicKey);
-  const sameKey =
-    key !== null &&
-    key.algorithm === wish.key.algorithm &&
-    (key.algorithm === 'Ed25519' || wish.key.algorithm === 'Ed25519' || key.size === wish.key.size);
-  if (!sameKey) changed.push('the kind of key');
+  if (!sameKeySpec(keySpecOf(signer.publicKey), wish.key)) changed.push('the kind of key');
   if (Math.abs(signer.notAfter - signer.notBefore - BACKDATE - wish.duration) > 2_000) changed.push('the duration');
   if (changed.length === 0) return null;
   return `A change of ${changed.join(' and ')} applies to the next generation. Set spec.rotation.generation to ${ledger.highest + 1} to rotate to it.`;
