@@ -142,19 +142,22 @@ describe('mutual TLS during a rotation', () => {
     }
   });
 
-  test('OpenSSL with OpenSSL, every kind of leaf as server and as client', { timeout: 60_000 }, async () => {
-    await twoAtATime(rotations, async (rotation) => {
-      for (const order of ORDERS) {
+  test.each(ORDERS)(
+    'OpenSSL with OpenSSL, every kind of leaf, bundle with the %s',
+    { timeout: 60_000 },
+    async (order) => {
+      await twoAtATime(rotations, async (rotation) => {
         const trust = write(encodeBundle(bundleOf(rotation, order)));
         for (const { kind, ofOlder, ofNewer } of rotation.leaves) {
           const older = partyFiles(ofOlder, trust);
           const newer = partyFiles(ofNewer, trust);
-          const [server, client] = order === 'older first' ? [older, newer] : [newer, older];
-          expect(await handshakeWithOpenssl(server, client), `CAs ${rotation.name}, leaf ${kind}, ${order}`).toBeNull();
+          const where = `CAs ${rotation.name}, leaf ${kind}`;
+          expect(await handshakeWithOpenssl(older, newer), `${where}, newer dials`).toBeNull();
+          expect(await handshakeWithOpenssl(newer, older), `${where}, older dials`).toBeNull();
         }
-      }
-    });
-  });
+      });
+    },
+  );
 
   test('a client whose CA the server has dropped is refused, by Node and by OpenSSL', async () => {
     const { older, newer, leaves } = at(rotations, 3);
