@@ -81,7 +81,7 @@ export class Scenario {
   async #startOperator(): Promise<void> {
     const { plane, company, dir, signal } = this.#scene;
     const { namespace, name } = OPERATOR;
-    const token = await this.#cluster.kubectl('create', 'token', name, '-n', namespace, '--duration=2h');
+    const token = await this.#cluster.kubectl('create', 'token', name, '-n', namespace, '--duration=24h');
     const file = join(dir, 'operator.kubeconfig');
     await writeFile(file, kubeconfig(plane.server, join(plane.dir, 'ca.crt'), token.trim()), { mode: 0o600 });
     const args = ['--namespaces', NAMESPACE, '--lease-namespace', namespace, '--health-port', '0'];
