@@ -59,11 +59,8 @@ function tableOf(
       '  after the idle minute / after restart / its peak',
       `${memoryMB.afterIdle} / ${memoryMB.afterRestart} / ${memoryMB.peakAfterRestart}`,
     ],
-    [
-      'restart: seconds to end / to lead / to be idle',
-      `${restart.stopSeconds} / ${restart.leadingSeconds} / ${restart.idleSeconds}`,
-      WANTED.restart,
-    ],
+    ['restart: seconds from start to idle', `${restart.idleSeconds}`, WANTED.restart],
+    ['  seconds to end / from start to lead', `${restart.stopSeconds} / ${restart.leadingSeconds}`],
     ['  writes but the Lease', list(restart.writes), WANTED.none],
     ['  reads but watches', list(restart.reads)],
     [`idle, ${idle.seconds} s: requests but watches and Lease`, list(idle.requests), WANTED.none],
