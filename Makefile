@@ -15,7 +15,7 @@ setup: ## install the npm packages if they are not what package-lock.json says
 	@PATH="$(PATH_OUTSIDE)" node .ci/setup.mjs
 
 lint: setup ## types, lint rules, format, dead code
-	@tsc && oxlint --type-aware && biome format && knip --no-progress
+	@npm run --silent lint
 
 format: setup ## format all files
 	@biome format --write

@@ -1,4 +1,4 @@
-/** Writes the CRDs, what kustomize is to know of them, and docs/reference.md; with --check, says what is stale and exits with 1. */
+/** See HELP. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -8,6 +8,14 @@ import { GROUP, KINDS } from '../api/names.ts';
 import { DEFINITIONS } from '../api/objects.ts';
 import { referenceText } from './reference.ts';
 
+const HELP = `Writes what is made from the schemas in src/api: crds/, docs/reference.md, and what kustomize is to know of them.
+
+usage: node src/cli/crds.ts [--check]
+
+  --check   write nothing; name what is stale
+
+Exit status: 0 all is as the schemas say; 1 with --check, something is stale; 2 unusable options.
+`;
 const HEADER = '# Written by `node src/cli/crds.ts` from the schemas in src/api. Change those instead.\n';
 
 /** The generated files: path below the repository -> text. */
@@ -54,10 +62,15 @@ if (import.meta.main) process.exitCode = await main(join(import.meta.dirname, '.
 async function main(root: string): Promise<number> {
   let check: boolean;
   try {
-    ({ check } = parseArgs({ options: { check: { type: 'boolean', default: false } } }).values);
+    const flag = { type: 'boolean', default: false } as const;
+    const { values } = parseArgs({ options: { check: flag, help: { ...flag, short: 'h' } } });
+    if (values.help) {
+      process.stdout.write(HELP);
+      return 0;
+    }
+    ({ check } = values);
   } catch (error) {
-    const what = error instanceof Error ? error.message : String(error);
-    console.error(`crds: ${what}\nusage: node src/cli/crds.ts [--check]`);
+    process.stderr.write(`crds: ${error instanceof Error ? error.message : String(error)}\n${HELP}`);
     return 2;
   }
   if (!check) {
