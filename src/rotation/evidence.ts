@@ -177,12 +177,12 @@ function look(
   if (evidence.observedAt > now + CLOCK_TOLERANCE) {
     return unknown(
       'FromTheFuture',
-      `ReplicationPeer ${peer} claims to have seen ${member} in the future. Check the clocks.`,
+      `ReplicationPeer ${peer} claims to have looked at ${member} in the future. Check the clocks.`,
     );
   }
   if (now - evidence.observedAt > witness.freshFor) {
     const reason = evidence.reason === '' ? 'Stale' : evidence.reason;
-    return unknown(reason, `ReplicationPeer ${peer} last saw ${member} too long ago. ${evidence.message}`.trim());
+    return unknown(reason, `ReplicationPeer ${peer} last looked at ${member} too long ago. ${evidence.message}`.trim());
   }
   if (evidence.revision !== secret.revision || evidence.epoch < sinceEpoch) {
     const why =

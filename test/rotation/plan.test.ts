@@ -157,6 +157,18 @@ describe('grants', () => {
     expect(reasons(decide())[A]).toBe('Outdated');
   });
 
+  test('of a member that was never reached nobody says that it was seen, however long ago it was looked at', () => {
+    mesh.pass();
+    mesh.deliver(A);
+    mesh.member(A).dark = true;
+    mesh.look(A);
+    mesh.now += 91_000;
+    const finding = decide().findings.get(A);
+    expect(finding?.ok === false && [finding.reason, finding.message].join(': ')).toMatch(
+      /^Unreachable: ReplicationPeer mesh last looked at ns\/a too long ago\./,
+    );
+  });
+
   test('a Roll grant waits for everybody else; who alone is in the way may be healed by its own grant', () => {
     while (mesh.ledger.rotation?.stage === 'Append') {
       mesh.pass();
