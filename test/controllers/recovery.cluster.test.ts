@@ -196,7 +196,8 @@ describe.concurrent('the ledger', () => {
     await here.deleteSecret(LEDGER);
     await here.condition('ReplicationCA', 'mesh', 'Ready', {
       status: 'True',
-      message: /ALARM: Secret \S+\/mesh-ledger, the ledger, is being deleted; only its finalizer keeps it\. Save it/,
+      message:
+        /ALARM: Secret \S+\/mesh-ledger, the ledger, is being deleted; only its finalizer keeps it\. Save it as a backup .*, stop the operator, remove the finalizer, kubectl create what was saved, start the operator\./,
     });
     await here.patchSecret(LEDGER, { metadata: { finalizers: [] } });
     await here.stalled(

@@ -285,7 +285,7 @@ export function replicationCAController(tools: ReplicationCATools) {
     }
     const ledgerName = ledgerSecretName(kept.meta.name);
     if (world.secrets.get(`${namespace}/${ledgerName}`)?.meta.deleting !== true) return null;
-    return `ALARM: Secret ${namespace}/${ledgerName}, the ledger, is being deleted; only its finalizer keeps it. Save it (kubectl get -o yaml), stop the operator, remove the finalizer, apply what was saved, start the operator.`;
+    return `ALARM: Secret ${namespace}/${ledgerName}, the ledger, is being deleted; only its finalizer keeps it. Save it as a backup (without uid, resourceVersion and times of deletion), stop the operator, remove the finalizer, kubectl create what was saved, start the operator.`;
   }
 
   async function conclude(kept: Kept<'ReplicationCA'>, outcome: Outcome, signal: AbortSignal): Promise<Wake> {
