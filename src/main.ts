@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { Operator } from './controllers/operator.ts';
 import { HELP, OptionError, type Options, readOptions } from './options.ts';
 import { loadClient } from './runtime/client.ts';
+import { checkKubeconfig } from './runtime/credentials.ts';
 import { EventRecorder } from './runtime/events.ts';
 import { serveHealth } from './runtime/health.ts';
 import { LeaderElection } from './runtime/leader.ts';
@@ -11,6 +12,11 @@ import { LeaderElection } from './runtime/leader.ts';
 const STOP_TIMEOUT = 10_000;
 
 async function run(options: Options): Promise<void> {
+  if (options.kubeconfig !== undefined) {
+    await checkKubeconfig(options.kubeconfig).catch((error: unknown) => {
+      throw new OptionError(`--kubeconfig: ${error instanceof Error ? error.message : String(error)}`);
+    });
+  }
   const log = pino({ level: options.logLevel, base: { identity: options.identity } });
   const client = loadClient({ kubeconfig: options.kubeconfig, userAgent: 'replicert-operator' });
   const stop = new AbortController();

@@ -47,35 +47,56 @@ export function inClusterCredentials(
 }
 
 /**
- * The current context of a kubeconfig file: client certificates, tokens, token files, exec plug-ins, OIDC.
- * client-node is loaded here and not above because it costs 50 MB and half a second, which a pod need not pay.
+ * A kubeconfig file and the cluster of its current context. client-node is loaded here and not above because it costs 50 MB and half a
+ * second, which a pod need not pay.
+ * @throws Error with one line that names the file and what is wrong with it
  */
-export function kubeconfigCredentials(file: string): CredentialSource {
-  const open = async () => {
-    const { KubeConfig } = await import('@kubernetes/client-node');
-    const config = new KubeConfig();
+async function openKubeconfig(file: string) {
+  const { KubeConfig } = await import('@kubernetes/client-node');
+  const config = new KubeConfig();
+  try {
     config.loadFromFile(file);
-    return config;
-  };
-  let config: ReturnType<typeof open> | null = null;
+  } catch (error) {
+    const [line = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+    throw new Error(`kubeconfig ${file} cannot be read: ${line}`, { cause: error });
+  }
+  const cluster = config.getCurrentCluster();
+  if (cluster === null)
+    throw new Error(`kubeconfig ${file}: its current context names no cluster; set current-context`);
+  if (!URL.canParse(cluster.server))
+    throw new Error(
+      `kubeconfig ${file}: server ${JSON.stringify(cluster.server)} of cluster ${cluster.name} is no URL`,
+    );
+  if (cluster.proxyUrl !== undefined) {
+    throw new Error(
+      `kubeconfig ${file}: proxy-url is not supported; use a context that reaches the API server directly`,
+    );
+  }
+  return { config, cluster };
+}
+
+/**
+ * Whether a file is a kubeconfig that names a cluster, for whoever starts: what is wrong from the beginning gets no better by trying again.
+ * Its credentials are not tried.
+ * @throws Error with one line that names the file and what is wrong with it
+ */
+export async function checkKubeconfig(file: string): Promise<void> {
+  await openKubeconfig(file);
+}
+
+/** The current context of a kubeconfig file: client certificates, tokens, token files, exec plug-ins, OIDC. */
+export function kubeconfigCredentials(file: string): CredentialSource {
+  let held: ReturnType<typeof openKubeconfig> | null = null;
 
   return async (fresh) => {
-    if (fresh) config = null; // its authenticators remember tokens: only a new one asks again
-    config ??= open();
-    const opened = await config.catch((error: unknown) => {
-      config = null;
+    if (fresh) held = null; // its authenticators remember tokens: only a new one asks again
+    held ??= openKubeconfig(file);
+    const { config, cluster } = await held.catch((error: unknown) => {
+      held = null;
       throw error;
     });
-    const cluster = opened.getCurrentCluster();
-    if (cluster === null)
-      throw new Error(`kubeconfig ${file}: its current context names no cluster; set current-context`);
-    if (cluster.proxyUrl !== undefined) {
-      throw new Error(
-        `kubeconfig ${file}: proxy-url is not supported; use a context that reaches the API server directly`,
-      );
-    }
     const options: RequestOptions & { servername?: string } = {};
-    await opened.applyToHTTPSOptions(options);
+    await config.applyToHTTPSOptions(options);
     const headers: Record<string, string> = {};
     for (const [name, value] of Object.entries(options.headers ?? {})) headers[name.toLowerCase()] = String(value);
     if (typeof options.auth === 'string')

@@ -1,7 +1,9 @@
 /** What a person starts by hand answers an option that it does not know with one line and how it is used, never with a stack. */
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
@@ -30,6 +32,46 @@ test.each(PROGRAMS)('%s --help says how it is used, and does nothing', (program)
   expect(stdout).toMatch(/^usage: /im);
   expect(stderr).toBe('');
   expect(status).toBe(0);
+});
+
+describe('--kubeconfig of what is no kubeconfig', () => {
+  let dir: string;
+  beforeAll(() => {
+    dir = mkdtempSync(join(tmpdir(), 'usage-'));
+  });
+  afterAll(() => rmSync(dir, { recursive: true }));
+
+  const config = (server: string, context: string): string =>
+    JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Config',
+      clusters: [{ name: 'c', cluster: { server } }],
+      users: [{ name: 'u', user: {} }],
+      contexts: [{ name: 'known', context: { cluster: 'c', user: 'u' } }],
+      'current-context': context,
+    });
+
+  test.each([
+    ['nowhere', null, /there is no file \S+nowhere/],
+    ['.', null, /kubeconfig \S+ cannot be read: EISDIR/],
+    ['prose', 'Dear operator,\nplease rotate.\n', /kubeconfig \S+prose: its current context names no cluster/],
+    ['empty', '', /kubeconfig \S+empty cannot be read: /],
+    ['broken', '{"clusters": [\n', /kubeconfig \S+broken cannot be read: /],
+    [
+      'context',
+      config('https://127.0.0.1:1', 'unknown'),
+      /kubeconfig \S+context: its current context names no cluster/,
+    ],
+    ['server', config('127.0.0.1', 'known'), /kubeconfig \S+server: server "127\.0\.0\.1" of cluster c is no URL/],
+  ])('%s: one line and exit code 2', (name, text, told) => {
+    const file = join(dir, name);
+    if (text !== null) writeFileSync(file, text);
+    const { status, stdout, stderr } = run('src/main.ts', '--namespaces=storage', `--kubeconfig=${file}`);
+    expect(stderr).toMatch(told);
+    expect(stderr).toMatch(/^replicert-operator: --kubeconfig: [^\n]+\. See --help\.\n$/);
+    expect(stdout).toBe('');
+    expect(status).toBe(2);
+  });
 });
 
 test('npm run lint is what make lint is', () => {
