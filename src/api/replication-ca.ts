@@ -206,10 +206,16 @@ const status = z.object({
   signerName: display().optional().describe('The signer, for display. Default: none yet. Example: G2'),
   progress: display()
     .optional()
-    .describe('Members that are through with the present stage, of all, for display. Default: none. Example: 1/3'),
+    .describe(
+      'Members that are through with the present stage, of all, and whether it leads back, for display. Default: none. ' +
+        'Example: 1/3 back',
+    ),
   blockedBy: display()
     .optional()
-    .describe('The first member that is waited for, and why, for display. Default: none. Example: vast2/Unreachable'),
+    .describe(
+      'What is waited for, first things first, for display: a hand (Paused, WaitingForApproval), or a member and why. Default: none. ' +
+        'Example: vast2/Unreachable',
+    ),
   expires: display()
     .optional()
     .describe('Day on which the signer expires, for display. Default: none yet. Example: 2036-10-02'),
@@ -325,13 +331,13 @@ export const replicationCaDefinition: Definition<'ReplicationCA', ReplicationCAS
       name: 'Progress',
       type: 'string',
       jsonPath: '.status.progress',
-      description: 'Members that are through with the present stage, of all.',
+      description: 'Members that are through with the present stage, of all; back in a rollback.',
     },
     {
       name: 'Waiting-For',
       type: 'string',
       jsonPath: '.status.blockedBy',
-      description: 'The first member that is waited for, and why.',
+      description: 'What is waited for: a member and why, or your hand.',
     },
     { name: 'Expires', type: 'string', jsonPath: '.status.expires', description: 'Day on which the signer expires.' },
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since creation.' },

@@ -11,7 +11,7 @@ const at = (stage: Stage | null, ok: number, ackedBytes = 0, sentBytes = 0): Vie
     sentBytes,
   }));
   return rolling({
-    rotation: stage === null ? null : { from: 1, to: 2, stage },
+    rotation: stage === null ? null : { from: 1, to: 2, stage, back: false },
     members: [memberOf('east', { edges })],
   });
 };

@@ -78,15 +78,15 @@ export class Mesh {
 /** The whole picture: what the operator says, beside what the processes say. */
 export function viewOf(ca: ReplicationCA | null, members: readonly MemberView[], at: number): View {
   const status = ca?.status;
-  const { from, to, stage, waitingFor } = status?.rotation ?? {};
-  const [first] = waitingFor ?? [];
+  const { from, to, stage, direction, next } = status?.rotation ?? {};
+  const known = from !== undefined && to !== undefined && stage !== undefined;
   return {
     at,
     phase: status?.phase ?? '',
     signer: status?.signer ?? null,
-    rotation: from === undefined || to === undefined || stage === undefined ? null : { from, to, stage },
+    rotation: known ? { from, to, stage, back: direction === 'Backward' } : null,
     progress: status?.progress ?? '',
-    waitingFor: first?.message ?? '',
+    waitingFor: known ? (next ?? '') : '',
     members,
   };
 }

@@ -26,8 +26,13 @@ describe('news', () => {
     ['Roll', 'Append', 'Roll     all were seen to trust G2'],
     ['Drop', 'Roll', 'Drop     all were seen to present a leaf of G2'],
   ] as const)('tell that stage %s begins', (stage, was, text) => {
-    const before = rolling({ rotation: was === null ? null : { from: 1, to: 2, stage: was } });
-    expect(told(before, rolling({ rotation: { from: 1, to: 2, stage } })).join()).toContain(text);
+    const before = rolling({ rotation: was === null ? null : { from: 1, to: 2, stage: was, back: false } });
+    expect(told(before, rolling({ rotation: { from: 1, to: 2, stage, back: false } })).join()).toContain(text);
+  });
+
+  test('tell that the rotation turns round, also where the stage keeps its name', () => {
+    const back = rolling({ rotation: { from: 2, to: 1, stage: 'Roll', back: true } });
+    expect(told(rolling(), back)).toEqual(['00:23  Roll     back to G1: it signs again, leaf by leaf']);
   });
 
   test('tell the end, but not that nothing has begun', () => {

@@ -1,5 +1,15 @@
 import { type Line, type Span, span, type Tone } from './text.ts';
-import { bytes, clock, count, generation, generations, type MemberView, tallyOf, type View } from './view.ts';
+import {
+  bytes,
+  clock,
+  count,
+  generation,
+  generations,
+  type MemberView,
+  type Stage,
+  tallyOf,
+  type View,
+} from './view.ts';
 
 /** What is worth a line of its own between two moments; a log of them is the whole story of a rotation. */
 export function news(before: View | null, after: View): Line[] {
@@ -30,8 +40,9 @@ function stageNews(before: View | null, after: View): string | null {
     if (was === null || signer === null) return null;
     return `Stable   all were seen to refuse G${was.from}: its key is gone, G${signer} is left`;
   }
-  if (rotation.stage === was?.stage) return null;
+  if (rotation.stage === was?.stage && rotation.back === was.back) return null;
   const { from, to } = rotation;
+  if (rotation.back) return `${rotation.stage.padEnd(8)} back to G${to}: ${BACK[rotation.stage]}`;
   switch (rotation.stage) {
     case 'Append':
       return `Append   G${to} is made: all are to trust G${from} and G${to}`;
@@ -41,6 +52,12 @@ function stageNews(before: View | null, after: View): string | null {
       return `Drop     all were seen to present a leaf of G${to}: G${from} leaves the bundles`;
   }
 }
+
+const BACK: Readonly<Record<Stage, string>> = {
+  Append: 'it is to be trusted again, beside the other',
+  Roll: 'it signs again, leaf by leaf',
+  Drop: 'the other leaves the bundles',
+};
 
 function changeOf(earlier: MemberView | undefined, { trusts, presents }: MemberView): string | null {
   if (trusts === null) return null;

@@ -25,7 +25,7 @@ export function rolling(over: Partial<View> = {}): View {
     at: 23_400,
     phase: 'Rolling',
     signer: 2,
-    rotation: { from: 1, to: 2, stage: 'Roll' },
+    rotation: { from: 1, to: 2, stage: 'Roll', back: false },
     progress: '1/3',
     waitingFor: '',
     members: [memberOf('east'), memberOf('west', { presents: 2 }), memberOf('north')],

@@ -32,10 +32,15 @@ export interface View {
   /** As `kubectl get rca` shows it; empty before the first pass of the operator. */
   readonly phase: string;
   readonly signer: number | null;
-  readonly rotation: { readonly from: number; readonly to: number; readonly stage: Stage } | null;
+  readonly rotation: {
+    readonly from: number;
+    readonly to: number;
+    readonly stage: Stage;
+    readonly back: boolean;
+  } | null;
   /** How many members are through with the stage, as `kubectl get rca` shows it. */
   readonly progress: string;
-  /** What the operator says that it waits for. */
+  /** What the operator says that it waits for: a hand before members. */
   readonly waitingFor: string;
   readonly members: readonly MemberView[];
 }

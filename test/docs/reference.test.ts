@@ -14,7 +14,7 @@ test.each([
   ['a field of a list', '| `spec.members[].endpoints[].host` \\* | string |'],
   ['a map', '| `spec.secretTemplate.labels` | map of string |'],
   ['a field that takes two types', '| `spec.rotation.maxConcurrent` | integer or string |'],
-  ['a column', '| WAITING-FOR | The first member that is waited for, and why. |'],
+  ['a column', '| WAITING-FOR | What is waited for: a member and why, or your hand. |'],
   ['a condition', '| `Verified` | Every edge was seen to work'],
   ['an event', '| `GrantProven` | The change was seen at the member. |'],
   ['a label', '- `replicert.io/role`'],

@@ -63,7 +63,7 @@ export function statusOf({ ca, refusal, alarm, rotation, bundleSha256 }: Outcome
   const { ledger } = decision;
   const waiting = waitingFor(decision);
   const signer = ledger.signer === null ? undefined : generations.get(ledger.signer);
-  const [first] = waiting;
+  const blockedBy = blockedByOf(ca, decision, waiting);
   return {
     ...conditions([
       ...progress(refusal),
@@ -72,19 +72,13 @@ export function statusOf({ ca, refusal, alarm, rotation, bundleSha256 }: Outcome
     ]),
     phase: phaseOf(ca, ledger, refusal),
     ...(ledger.signer === null ? {} : { signer: ledger.signer, signerName: generationName(ledger.signer) }),
-    ...(ledger.rotation === null
-      ? {}
-      : {
-          progress: `${[...ledger.roster.values()].filter(({ grant }) => grant === 'Proven').length}/${ledger.roster.size}`,
-        }),
-    ...(first === undefined
-      ? {}
-      : { blockedBy: clip(displayOf(first, waiting.length, ca.metadata.namespace), MAX_DISPLAY) }),
+    ...(ledger.rotation === null ? {} : { progress: progressOf(ledger.rotation, ledger.roster) }),
+    ...(blockedBy === '' ? {} : { blockedBy: clip(blockedBy, MAX_DISPLAY) }),
     ...(signer === undefined ? {} : { expires: secondTime(signer.notAfter).slice(0, 10) }),
     generations: listGenerations(ledger, generations),
     ...(bundleSha256 === null ? {} : { bundle: { sha256: bundleSha256, generations: [...ledger.bundle] } }),
     members: countMembers(facts, ledger),
-    rotation: describeRotation(facts, decision, waiting, signer, now),
+    rotation: describeRotation(ca, facts, decision, waiting, signer, now),
     history: ledger.history.map((entry) => ({ ...entry })),
   };
 }
@@ -135,9 +129,38 @@ export function isRoutine({ reason }: Pick<Waiting, 'reason'>): boolean {
   return ROUTINE.has(reason);
 }
 
-function displayOf({ member, reason }: Waiting, total: number, home: string): string {
+/** `1/3`, and `back` where the stage leads back: its name is the same in both directions. */
+function progressOf({ direction }: Rotation, roster: Ledger['roster']): string {
+  const proven = [...roster.values()].filter(({ grant }) => grant === 'Proven').length;
+  return `${proven}/${roster.size}${direction === 'Backward' ? ' back' : ''}`;
+}
+
+/** The first that is waited for: a hand before members, for without it none of them may change. */
+function blockedByOf(ca: ReplicationCA, decision: Decision, waiting: readonly Waiting[]): string {
+  const { hold, stalled } = decision;
+  if (stalled !== null) return stalled.reason;
+  if (isPaused(ca, decision)) {
+    const stuck = waiting.filter((each) => !isRoutine(each));
+    return ['Paused', ...membersOf(stuck, ca.metadata.namespace)].join(', ');
+  }
+  if (hold?.kind === 'approval') return 'WaitingForApproval';
+  if (hold?.kind === 'soak') return 'Soaking';
+  if (hold?.kind === 'unsafe') return 'BundleUnsafe';
+  return membersOf(waiting, ca.metadata.namespace).join('');
+}
+
+/** The first of these members, and how many more; nothing when there is none. */
+function membersOf(waiting: readonly Waiting[], home: string): readonly string[] {
+  const [first] = waiting;
+  if (first === undefined) return [];
+  const { member, reason } = first;
   const name = namespaceOf(member) === home ? member.slice(home.length + 1) : member;
-  return total === 1 ? `${name}/${reason}` : `${name}/${reason} +${total - 1}`;
+  return [waiting.length === 1 ? `${name}/${reason}` : `${name}/${reason} +${waiting.length - 1}`];
+}
+
+/** Whether spec.rotation.paused holds something: a rotation that runs, or one that would begin. */
+function isPaused({ spec }: ReplicationCA, { ledger, pending }: Decision): boolean {
+  return spec.rotation?.paused === true && (ledger.rotation !== null || pending?.reason === 'Paused');
 }
 
 function phaseOf(
@@ -247,11 +270,15 @@ function lineFor(hold: Hold): string {
 }
 
 /** What to do so that it goes on; undefined: nothing waits, or it waits for nobody in particular. */
-function nextLine({ stalled, pending, hold, ledger }: Decision, [first]: readonly Waiting[]): string | undefined {
+function nextLine(ca: ReplicationCA, decision: Decision, waiting: readonly Waiting[]): string | undefined {
+  const { stalled, pending, hold, ledger } = decision;
   if (stalled !== null) return stalled.message;
-  if (pending?.reason === 'Paused') return lineFor({ kind: 'pause' });
+  if (isPaused(ca, decision)) {
+    const stuck = waiting.find((each) => !isRoutine(each));
+    return [lineFor({ kind: 'pause' }), ...(stuck === undefined ? [] : [stuck.message])].join('. Besides: ');
+  }
   if (hold !== null) return lineFor(hold);
-  return ledger.rotation === null ? pending?.message : first?.message;
+  return ledger.rotation === null ? pending?.message : waiting[0]?.message;
 }
 
 /** A changed key, name or duration applies to the next generation (design rule 8). */
@@ -315,6 +342,7 @@ export function dueAt({ facts, decision, generations }: NonNullable<Outcome['rot
 }
 
 function describeRotation(
+  ca: ReplicationCA,
   facts: Facts,
   decision: Decision,
   waiting: readonly Waiting[],
@@ -323,7 +351,7 @@ function describeRotation(
 ) {
   const { ledger } = decision;
   const { rotation } = ledger;
-  const line = nextLine(decision, waiting);
+  const line = nextLine(ca, decision, waiting);
   const next = line === undefined ? {} : { next: clip(line, MAX_MESSAGE) };
   const mustStartBy =
     signer === undefined

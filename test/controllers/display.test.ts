@@ -1,0 +1,120 @@
+/** What `kubectl get rca` shows, from what was decided. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { MemberKey } from '../../src/api/names.ts';
+import type { ReplicationCA } from '../../src/api/objects.ts';
+import { parseObject } from '../../src/api/parse.ts';
+import type { ReplicationCAStatus } from '../../src/api/replication-ca.ts';
+import { type Outcome, statusOf } from '../../src/controllers/replicationca/status.ts';
+import { plan } from '../../src/rotation/plan.ts';
+import { SimulatedMesh } from '../rotation/world.ts';
+
+const A: MemberKey = 'ns/a';
+const B: MemberKey = 'ns/b';
+const C: MemberKey = 'ns/c';
+
+let mesh: SimulatedMesh;
+beforeEach(() => {
+  mesh = new SimulatedMesh([A, B, C]);
+  mesh.settle();
+});
+
+const wish = (changes: Partial<SimulatedMesh['wish']>): void => {
+  mesh.wish = { ...mesh.wish, ...changes };
+};
+
+/** The CA as the user wrote it, with the status that it has. */
+function caOf(status?: ReplicationCAStatus): ReplicationCA {
+  const { paused } = mesh.wish;
+  const parsed = parseObject('ReplicationCA', {
+    metadata: { name: 'mesh', namespace: 'ns', uid: 'uid', resourceVersion: '1', generation: 1 },
+    spec: { rotation: { paused } },
+    ...(status === undefined ? {} : { status }),
+  });
+  if (!parsed.ok) throw new Error(parsed.problems.join('; '));
+  return parsed.object;
+}
+
+function shown(over: Partial<Outcome> = {}, before?: ReplicationCAStatus): ReplicationCAStatus {
+  const facts = mesh.facts();
+  const rotation = { facts, decision: plan(facts, mesh.now), generations: new Map() };
+  return statusOf({ ca: caOf(before), refusal: null, alarm: null, rotation, bundleSha256: null, ...over }, mesh.now);
+}
+
+/** Somebody is through with this stage. */
+const under = (stage: 'Append' | 'Roll' | 'Drop'): void =>
+  mesh.until(
+    ({ rotation, roster }) =>
+      rotation?.stage === stage && [...roster.values()].filter(({ grant }) => grant === 'Proven').length === 1,
+  );
+
+describe('a pause', () => {
+  test('is what is waited for, before members that only wait for their turn', () => {
+    wish({ generation: 2 });
+    under('Roll');
+    wish({ paused: true });
+    for (let i = 0; i < 8; i++) {
+      mesh.pass();
+      mesh.deliver(A, B, C);
+      mesh.look(A, B, C);
+    }
+    expect(shown()).toMatchObject({
+      phase: 'Rolling',
+      progress: '1/3',
+      blockedBy: 'Paused',
+      rotation: { next: 'set spec.rotation.paused: false' },
+    });
+  });
+
+  test('is named together with a member that is dark all the same', () => {
+    wish({ generation: 2 });
+    under('Append');
+    wish({ paused: true });
+    for (let i = 0; i < 8; i++) {
+      mesh.pass();
+      mesh.deliver(A, B, C);
+      mesh.look(A, B, C);
+    }
+    mesh.member(A).dark = true;
+    mesh.look(A, B, C);
+    const { blockedBy, rotation } = shown();
+    expect(blockedBy).toBe('Paused, a/Unreachable');
+    expect(rotation?.next).toMatch(/^set spec\.rotation\.paused: false\. Besides: ns\/a is unreachable/);
+  });
+
+  test('of what has not begun is shown as well, and one that holds nothing is not', () => {
+    wish({ paused: true });
+    expect(shown().blockedBy).toBeUndefined();
+    wish({ generation: 2 });
+    expect(shown()).toMatchObject({
+      phase: 'Stable',
+      blockedBy: 'Paused',
+      rotation: { next: 'set spec.rotation.paused: false' },
+    });
+  });
+});
+
+test('an approval and a soak are waited for like anything else', () => {
+  wish({ generation: 2, soak: 60_000, approval: { required: ['Roll'], upTo: null } });
+  mesh.until(({ rotation }) => rotation?.provenSince != null);
+  expect(shown().blockedBy).toBe('Soaking');
+  mesh.now += 60_000;
+  mesh.look(A, B, C);
+  expect(shown()).toMatchObject({ blockedBy: 'WaitingForApproval', progress: '3/3' });
+});
+
+test('a rollback is told from the end of a rotation', () => {
+  wish({ generation: 2 });
+  under('Append');
+  expect(shown()).toMatchObject({ phase: 'Appending', progress: '1/3' });
+  wish({ generation: 1 });
+  mesh.pass();
+  expect(shown()).toMatchObject({ phase: 'Dropping', signerName: 'G1', progress: '0/3 back' });
+});
+
+test('a number that cannot be had is waited for before anybody else', () => {
+  wish({ generation: 2 });
+  under('Roll');
+  mesh.ledger = { ...mesh.ledger, highest: 9 };
+  wish({ generation: 7 });
+  expect(shown()).toMatchObject({ blockedBy: 'GenerationUnavailable', progress: '1/3' });
+});
