@@ -213,7 +213,7 @@ const status = z.object({
   blockedBy: display()
     .optional()
     .describe(
-      'What is waited for, first things first, for display: a hand (Paused, WaitingForApproval), or a member and why. Default: none. ' +
+      'What is waited for, first things first, for display: a hand (LedgerMissing, Paused), or a member and why. Default: none. ' +
         'Example: vast2/Unreachable',
     ),
   expires: display()

@@ -19,6 +19,7 @@ export type ConditionType = keyof typeof CONDITIONS;
 export const CONDITION_REASONS = {
   // Ready
   Serving: 'Ready: bundle and leaves are served.',
+  SecretTerminating: 'Ready, but not for long: a Secret that is still needed is being deleted by someone.',
   Issued: 'Ready: the Secret holds a valid leaf and the current bundle.',
   Resolved: 'Ready: every reference of the peer resolves.',
   Pending: 'Ready is not known yet: the first pass has not ended.',

@@ -5,6 +5,7 @@ import type { ReplicationCA } from '../../src/api/objects.ts';
 import { parseObject } from '../../src/api/parse.ts';
 import type { ReplicationCAStatus } from '../../src/api/replication-ca.ts';
 import { type Outcome, statusOf } from '../../src/controllers/replicationca/status.ts';
+import { Refusal } from '../../src/controllers/shared/refusal.ts';
 import { plan } from '../../src/rotation/plan.ts';
 import { SimulatedMesh } from '../rotation/world.ts';
 
@@ -37,7 +38,10 @@ function caOf(status?: ReplicationCAStatus): ReplicationCA {
 function shown(over: Partial<Outcome> = {}, before?: ReplicationCAStatus): ReplicationCAStatus {
   const facts = mesh.facts();
   const rotation = { facts, decision: plan(facts, mesh.now), generations: new Map() };
-  return statusOf({ ca: caOf(before), refusal: null, alarm: null, rotation, bundleSha256: null, ...over }, mesh.now);
+  return statusOf(
+    { ca: caOf(before), refusal: null, alarm: null, ledger: mesh.ledger, rotation, bundleSha256: null, ...over },
+    mesh.now,
+  );
 }
 
 /** Somebody is through with this stage. */
@@ -117,4 +121,51 @@ test('a number that cannot be had is waited for before anybody else', () => {
   mesh.ledger = { ...mesh.ledger, highest: 9 };
   wish({ generation: 7 });
   expect(shown()).toMatchObject({ blockedBy: 'GenerationUnavailable', progress: '1/3' });
+});
+
+describe('a CA that is stalled', () => {
+  const lost = new Refusal('LedgerMissing', 'The ledger is missing. Restore it.');
+
+  test('without a ledger shows nothing that was true before', () => {
+    wish({ generation: 2 });
+    under('Roll');
+    const before = shown();
+    expect(Object.keys(before)).toEqual(expect.arrayContaining(['signer', 'progress', 'members', 'history']));
+    const after = shown({ refusal: lost, ledger: null, rotation: null }, before);
+    const { conditions = [], ...rest } = after;
+    expect(rest).toEqual({
+      observedGeneration: 1,
+      phase: 'Stalled',
+      blockedBy: 'LedgerMissing',
+      rotation: { next: lost.message },
+    });
+    expect(conditions.map(({ type, status, reason }) => [type, status, reason].join(' '))).toEqual([
+      'Reconciling False LedgerMissing',
+      'Stalled True LedgerMissing',
+      'Ready False LedgerMissing',
+      'Rotating Unknown LedgerMissing',
+    ]);
+  });
+
+  test('for another reason shows what its ledger says, and nobody as waited for', () => {
+    wish({ generation: 2 });
+    under('Roll');
+    const clock = new Refusal('ClockWrong', 'Correct the clock.');
+    expect(shown({ refusal: clock, rotation: null }, shown())).toMatchObject({
+      phase: 'Stalled',
+      signerName: 'G2',
+      progress: '1/3',
+      blockedBy: 'ClockWrong',
+      rotation: { from: 1, to: 2, stage: 'Roll', direction: 'Forward', next: 'Correct the clock.' },
+    });
+    expect(shown({ refusal: clock, rotation: null }, shown()).rotation?.waitingFor).toBeUndefined();
+  });
+});
+
+test('an alarm is seen in a column and as a reason, before whatever else is waited for', () => {
+  const alarm = { reason: 'SecretTerminating', message: 'ALARM: Secret ns/mesh-ledger is being deleted.' } as const;
+  expect(shown({ alarm })).toMatchObject({ phase: 'Stable', blockedBy: 'SecretTerminating' });
+  expect(shown({ alarm }).rotation?.next).toBe(alarm.message);
+  wish({ generation: 2, paused: true });
+  expect(shown({ alarm }).blockedBy).toBe('SecretTerminating, Paused');
 });

@@ -2,11 +2,12 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { LABELS, LEDGER_KEY, ledgerSecretName, ROLES } from '../../src/api/names.ts';
+import { lose, restore } from './backup.ts';
 import { testBed } from './bed.ts';
 import { conditionOf } from './follow.ts';
 import { expectGoodMember } from './openssl.ts';
 import { closedPort } from '../probe/servers.ts';
-import { ca, certificate, type LiveSecret, peer, type Scene, SECRETS, textOf } from './scene.ts';
+import { ca, certificate, peer, type Scene, textOf } from './scene.ts';
 
 const bed = testBed(14);
 const LEDGER = ledgerSecretName('mesh');
@@ -14,21 +15,6 @@ const LEDGER = ledgerSecretName('mesh');
 async function issued(here: Scene, ...names: readonly string[]): Promise<void> {
   await here.apply(ca('mesh'), ...names.map((name) => certificate(name, 'mesh')));
   await here.ready({ ReplicationCA: ['mesh'], ClusterCertificate: names });
-}
-
-/** As if somebody deleted it and took our finalizer away. */
-async function lose(here: Scene, name: string): Promise<void> {
-  await here.deleteSecret(name);
-  await here.patchSecret(name, { metadata: { finalizers: [] } });
-  await here.secrets.until(`Secret ${name} is gone`, () => here.secrets.get(name) === undefined);
-}
-
-/** As a backup tool does it: everything but what the API server sets. */
-async function restore(backup: LiveSecret, data: Readonly<Record<string, string>> = {}): Promise<void> {
-  const { name, namespace, labels, annotations, finalizers } = backup.metadata;
-  const metadata = { name, namespace, labels, annotations, finalizers };
-  const { type, immutable = false } = backup;
-  await bed.client.create(SECRETS, { metadata, type, immutable, data: { ...backup.data, ...data } });
 }
 
 /** The CA serves again, and a new member gets a leaf of generation 1. */
@@ -39,6 +25,16 @@ async function goesOn(here: Scene): Promise<void> {
   await here.ready({ ClusterCertificate: ['late'] });
   await expectGoodMember(here.secret('late'));
   expect(here.ledger('mesh')).toMatchObject({ signer: 1, highest: 1 });
+}
+
+/** The CA serves, and says in a reason, a column, a line and an event that it will not for long. */
+async function alarmed(here: Scene, message: RegExp): Promise<void> {
+  const reason = 'SecretTerminating';
+  await here.condition('ReplicationCA', 'mesh', 'Ready', { status: 'True', reason, message });
+  const { status } = here.cas.get('mesh') ?? {};
+  expect(status).toMatchObject({ phase: 'Stable', blockedBy: reason });
+  expect(status?.rotation?.next).toMatch(message);
+  expect(await here.eventUntil('ReplicationCA', 'mesh', reason, message)).toMatchObject({ type: 'Warning' });
 }
 
 /** The same text for the same status, whatever the order of its fields and whenever its conditions changed. */
@@ -105,8 +101,7 @@ describe.concurrent('the Secret of a generation', () => {
     const alarm = new RegExp(
       `ALARM: Secret \\S+/${name} of generation 1 is being deleted; only its finalizer keeps it\\. It still signs\\. Set spec\\.rotation\\.generation to 2 to replace it\\.`,
     );
-    await here.condition('ReplicationCA', 'mesh', 'Ready', { status: 'True', message: alarm });
-    await here.eventUntil('ReplicationCA', 'mesh', 'SecretTerminating', alarm);
+    await alarmed(here, alarm);
     await here.apply(certificate('b', 'mesh'));
     await here.ready({ ClusterCertificate: ['b'] });
 
@@ -119,7 +114,7 @@ describe.concurrent('the Secret of a generation', () => {
     await issuesNothing(here);
     expect(here.secrets.get('a')?.metadata.uid).toBeDefined();
 
-    await restore(generation);
+    await restore(bed.client, generation);
     await goesOn(here);
     await here.ready({ ClusterCertificate: ['early'] });
     expect(here.generationSecret('mesh', 1).metadata.uid).not.toBe(generation.metadata.uid);
@@ -144,7 +139,7 @@ describe.concurrent('the Secret of a generation', () => {
     await here.apply({ ...nobody, spec: { ...Object(nobody['spec']), probe: { interval: '2s' } } });
     await here.peers.until('mesh has changed', () => here.peers.get('mesh')?.metadata.generation === 2);
     await here.ready({ ReplicationPeer: ['mesh'] });
-    await restore(generation);
+    await restore(bed.client, generation);
     await goesOn(here);
   });
 
@@ -157,7 +152,7 @@ describe.concurrent('the Secret of a generation', () => {
     await here.stalled('ReplicationCA', 'mesh', 'GenerationSecretMissing', /Restore it from a backup/);
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const otherKey = Buffer.from(privateKey.export({ type: 'pkcs8', format: 'pem' })).toString('base64');
-    await restore(generation, { 'tls.key': otherKey });
+    await restore(bed.client, generation, { 'tls.key': otherKey });
     await here.stalled(
       'ReplicationCA',
       'mesh',
@@ -168,7 +163,7 @@ describe.concurrent('the Secret of a generation', () => {
     );
     await issuesNothing(here);
     await lose(here, name);
-    await restore(generation, { 'tls.crt': here.secret('a').data?.['tls.crt'] ?? '' });
+    await restore(bed.client, generation, { 'tls.crt': here.secret('a').data?.['tls.crt'] ?? '' });
     await here.stalled(
       'ReplicationCA',
       'mesh',
@@ -176,7 +171,7 @@ describe.concurrent('the Secret of a generation', () => {
       /does not hold the certificate of generation 1 that the ledger names/,
     );
     await lose(here, name);
-    await restore(generation);
+    await restore(bed.client, generation);
     await goesOn(here);
   });
 });
@@ -194,11 +189,10 @@ describe.concurrent('the ledger', () => {
     await issued(here, 'a');
     const backup = here.secret(LEDGER);
     await here.deleteSecret(LEDGER);
-    await here.condition('ReplicationCA', 'mesh', 'Ready', {
-      status: 'True',
-      message:
-        /ALARM: Secret \S+\/mesh-ledger, the ledger, is being deleted; only its finalizer keeps it\. Save it as a backup .*, stop the operator, remove the finalizer, kubectl create what was saved, start the operator\./,
-    });
+    await alarmed(
+      here,
+      /ALARM: Secret \S+\/mesh-ledger, the ledger, is being deleted; only its finalizer keeps it\. Save it as a backup .*, stop the operator, remove the finalizer, kubectl create what was saved, start the operator\./,
+    );
     await here.patchSecret(LEDGER, { metadata: { finalizers: [] } });
     await here.stalled(
       'ReplicationCA',
@@ -207,7 +201,7 @@ describe.concurrent('the ledger', () => {
       /The ledger, Secret \S+\/mesh-ledger, is missing, but 2 Secrets of this CA exist .* Restore it from a backup; nothing is issued meanwhile, and no link breaks\. Keep those Secrets/,
     );
     await issuesNothing(here);
-    await restore(backup);
+    await restore(bed.client, backup);
     await goesOn(here);
   });
 
@@ -265,7 +259,7 @@ describe.concurrent('the ledger', () => {
     expect(here.secrets.get('b')).toBeUndefined();
     const saved = here.secret(LEDGER);
     await lose(here, LEDGER);
-    await restore({ ...saved, immutable: false });
+    await restore(bed.client, { ...saved, immutable: false });
     await here.ready({ ReplicationCA: ['mesh'], ClusterCertificate: ['a', 'b'] });
     await goesOn(here);
   });

@@ -54,7 +54,8 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     const wrongClock = clock.refusal();
     // What is served stays as it was told: by a wrong clock everything looks expired. Only who has nothing yet is told why.
     if (wrongClock !== null && secret !== null) return { kind: 'after', ms: wrongClock.retryAfter ?? 0 };
-    let refusal = wrongClock ?? plan.refusal;
+    // What the Secret holds cannot be told to be right without a ledger.
+    let refusal = wrongClock ?? plan.refusal ?? (facts.issuing === null ? doubtOf(facts) : null);
     let done: Work | null = null;
     if (acts(plan.work) && wrongClock === null) {
       // Its CA has not been judged yet in this process; that is a matter of moments.
@@ -91,7 +92,7 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     return conclude({ kept, certificate, facts, plan, secret, refusal, done, signal });
   };
 
-  /** Why the ledger is not to be acted on; the certificate is looked at again when its CA has been judged anew. */
+  /** Why the ledger is not to be acted on, or believed; the certificate is looked at again when its CA has been judged anew. */
   function doubtOf({ ca, issuing }: CertificateFacts): Refusal | null {
     const verdict = verdicts.of(ca);
     if (verdict === null) return null;

@@ -159,7 +159,7 @@ function sightingsOf(world: World, { metadata }: ClusterCertificate, ca: string)
         seen?.message ??
         (blind
           ? `ReplicationPeer ${peer.metadata.name} does not probe ${names[0] ?? member} (no endpoints, or proof: Acknowledge).`
-          : `ReplicationPeer ${peer.metadata.name} has not probed ${names[0] ?? member} yet.`),
+          : `ReplicationPeer ${peer.metadata.name} has not probed ${names[0] ?? member} yet, or cannot: see its condition Verified.`),
     };
   });
 }

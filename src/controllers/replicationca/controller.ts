@@ -23,7 +23,7 @@ import { removeAuthority } from './deletion.ts';
 import { bundleOf, guard, isThere, publish, release } from './housekeeping.ts';
 import { mint } from './mint.ts';
 import { observeRotation } from './observe.ts';
-import { isRoutine, dueAt, type Outcome, regressedIn, statusOf } from './status.ts';
+import { type Alarm, isRoutine, dueAt, type Outcome, regressedIn, statusOf } from './status.ts';
 import { judgeLedger, leftovers, type LedgerState } from './verify.ts';
 
 export interface ReplicationCATools {
@@ -69,7 +69,10 @@ export function replicationCAController(tools: ReplicationCATools) {
     }
     if (ca.status === null && kept.status !== undefined) {
       // Not one of ours; the API server may refuse every other write as long as it stands there.
-      const empty = statusOf({ ca, refusal: null, alarm: null, rotation: null, bundleSha256: null }, now());
+      const empty = statusOf(
+        { ca, refusal: null, alarm: null, ledger: null, rotation: null, bundleSha256: null },
+        now(),
+      );
       await writeStatus(client, REPLICATION_CA, world.cas, kept, empty, signal);
     }
     if (!kept.meta.finalizers.includes(FINALIZER) && !kept.meta.deleting) {
@@ -99,9 +102,11 @@ export function replicationCAController(tools: ReplicationCATools) {
     log: Pass['log'],
   ): Promise<Outcome> {
     const base = { ca, alarm: null, rotation: null, bundleSha256: null };
+    let known: Ledger | null = null;
     try {
       const read = await judged(ref, kept.meta.deleting, signal);
-      if (read === null) return { ...base, refusal: null };
+      if (read === null) return { ...base, ledger: null, refusal: null };
+      known = read.ledger;
       const wrong = kept.meta.deleting ? null : clock.refusal();
       if (wrong !== null) throw wrong;
       const moved = await move(kept, ca, ref, read, signal, log);
@@ -117,10 +122,10 @@ export function replicationCAController(tools: ReplicationCATools) {
         if (!(error instanceof Refusal)) throw error;
         refusal ??= error;
       }
-      return { ca, refusal, alarm: alarmOf(kept, ledger), rotation, bundleSha256: bundle?.sha256 ?? null };
+      return { ca, refusal, alarm: alarmOf(kept, ledger), ledger, rotation, bundleSha256: bundle?.sha256 ?? null };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      return { ...base, refusal: error };
+      return { ...base, ledger: known, refusal: error };
     }
   }
 
@@ -276,16 +281,21 @@ export function replicationCAController(tools: ReplicationCATools) {
   }
 
   /** Somebody is deleting what the mesh still needs; our finalizer holds it, for now. */
-  function alarmOf(kept: Kept<'ReplicationCA'>, ledger: Ledger): string | null {
+  function alarmOf(kept: Kept<'ReplicationCA'>, ledger: Ledger): Alarm | null {
     if (kept.meta.deleting) return null;
+    const alarm = (message: string): Alarm => ({ reason: 'SecretTerminating', message: `ALARM: ${message}` });
     const { namespace } = kept.meta;
     for (const [number, { secretName }] of Object.entries(ledger.generations)) {
       if (world.secrets.get(`${namespace}/${secretName}`)?.meta.deleting !== true) continue;
-      return `ALARM: Secret ${namespace}/${secretName} of generation ${number} is being deleted; only its finalizer keeps it. It still signs. Set spec.rotation.generation to ${ledger.highest + 1} to replace it.`;
+      return alarm(
+        `Secret ${namespace}/${secretName} of generation ${number} is being deleted; only its finalizer keeps it. It still signs. Set spec.rotation.generation to ${ledger.highest + 1} to replace it.`,
+      );
     }
     const ledgerName = ledgerSecretName(kept.meta.name);
     if (world.secrets.get(`${namespace}/${ledgerName}`)?.meta.deleting !== true) return null;
-    return `ALARM: Secret ${namespace}/${ledgerName}, the ledger, is being deleted; only its finalizer keeps it. Save it as a backup (without uid, resourceVersion and times of deletion), stop the operator, remove the finalizer, kubectl create what was saved, start the operator.`;
+    return alarm(
+      `Secret ${namespace}/${ledgerName}, the ledger, is being deleted; only its finalizer keeps it. Save it as a backup (without uid, resourceVersion and times of deletion), stop the operator, remove the finalizer, kubectl create what was saved, start the operator.`,
+    );
   }
 
   async function conclude(kept: Kept<'ReplicationCA'>, outcome: Outcome, signal: AbortSignal): Promise<Wake> {
@@ -302,9 +312,8 @@ export function replicationCAController(tools: ReplicationCATools) {
       writtenAt.set(key, at);
       if (refusal !== null && !wasTold(ca, 'Stalled', refusal.message))
         tell(REPLICATION_CA, kept.meta, 'Warning', 'Stalled', refusal.message);
-      if (alarm !== null && !ca.status?.conditions?.some(({ message }) => message.includes(alarm))) {
-        tell(REPLICATION_CA, kept.meta, 'Warning', 'SecretTerminating', alarm);
-      }
+      if (alarm !== null && !ca.status?.conditions?.some(({ message }) => message.includes(alarm.message)))
+        tell(REPLICATION_CA, kept.meta, 'Warning', alarm.reason, alarm.message);
       tellHeld(kept, ca, status);
       tellApproval(kept, ca, status);
       tellExpiry(kept, ca, status);

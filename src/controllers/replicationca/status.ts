@@ -3,7 +3,7 @@ import type { Ledger, Rotation } from '../../api/ledger.ts';
 import { generationName, type MemberKey } from '../../api/names.ts';
 import type { ReplicationCA } from '../../api/objects.ts';
 import { MAX_LISTED, type ReplicationCAStatus } from '../../api/replication-ca.ts';
-import type { ConditionReason } from '../../api/vocabulary.ts';
+import type { ConditionReason, EventReason } from '../../api/vocabulary.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { rawSubjectOf } from '../../pki/issue.ts';
 import { keySpecOf, sameKeySpec } from '../../pki/keys.ts';
@@ -19,13 +19,20 @@ import type { Refusal } from '../shared/refusal.ts';
 import { condition, nextConditions, progress } from '../shared/status.ts';
 import { expiring } from './expiry.ts';
 
+/** A warning that is no refusal: it goes on, but not for long unless somebody acts. */
+export interface Alarm {
+  readonly reason: ConditionReason & EventReason;
+  readonly message: string;
+}
+
 /** What a pass came to. */
 export interface Outcome {
   readonly ca: ReplicationCA;
   readonly refusal: Refusal | null;
-  /** A warning that is no refusal, e.g. a Secret that somebody is deleting. */
-  readonly alarm: string | null;
-  /** Null: the ledger could not be used. */
+  readonly alarm: Alarm | null;
+  /** What is known although nothing was decided: a ledger that was judged good. Null: it cannot be used, or was not looked at. */
+  readonly ledger: Ledger | null;
+  /** Null: nothing could be decided. */
   readonly rotation: {
     readonly facts: Facts;
     readonly decision: Decision;
@@ -41,29 +48,39 @@ interface Waiting {
 }
 
 /** The status after a pass, made from scratch: wiping it changes nothing but the times of transitions. */
-export function statusOf({ ca, refusal, alarm, rotation, bundleSha256 }: Outcome, now: number): ReplicationCAStatus {
+export function statusOf(
+  { ca, refusal, alarm, ledger: known, rotation, bundleSha256 }: Outcome,
+  now: number,
+): ReplicationCAStatus {
   const { generation } = ca.metadata;
   const conditions = (updates: readonly ConditionUpdate[]) => ({
     observedGeneration: generation,
     conditions: nextConditions(ca.status?.conditions, updates, generation, now),
   });
   if (rotation === null) {
-    const ready =
-      refusal === null
-        ? condition('Ready', 'False', 'Pending', 'The first generation is about to be made.')
-        : condition('Ready', 'False', refusal.reason, refusal.message);
+    if (refusal === null) {
+      const pending = condition('Ready', 'False', 'Pending', 'The first generation is about to be made.');
+      return { ...conditions([...progress(null, pending.message), pending]), phase: 'Pending' };
+    }
+    const { reason, message } = refusal;
     return {
-      // What was known last stays to be seen; the conditions say that it is not believed now.
-      ...(refusal === null ? {} : ca.status),
-      ...conditions([...progress(refusal, refusal === null ? ready.message : null), ready]),
-      phase: refusal === null ? 'Pending' : 'Stalled',
+      // Nothing from before: whoever reads a column takes it for true.
+      ...conditions([
+        ...progress(refusal),
+        condition('Ready', 'False', reason, message),
+        condition('Rotating', 'Unknown', reason, `Nothing moves while this CA is stalled. ${message}`),
+      ]),
+      phase: 'Stalled',
+      ...(known === null ? {} : standing(known)),
+      blockedBy: reason,
+      rotation: { ...(known?.rotation == null ? {} : courseOf(known.rotation)), next: clip(message, MAX_MESSAGE) },
     };
   }
   const { facts, decision, generations } = rotation;
   const { ledger } = decision;
   const waiting = waitingFor(decision);
   const signer = ledger.signer === null ? undefined : generations.get(ledger.signer);
-  const blockedBy = blockedByOf(ca, decision, waiting);
+  const blockedBy = blockedByOf(ca, decision, waiting, refusal, alarm);
   return {
     ...conditions([
       ...progress(refusal),
@@ -71,16 +88,27 @@ export function statusOf({ ca, refusal, alarm, rotation, bundleSha256 }: Outcome
       rotating(ca, decision, waiting, signer),
     ]),
     phase: phaseOf(ca, ledger, refusal),
-    ...(ledger.signer === null ? {} : { signer: ledger.signer, signerName: generationName(ledger.signer) }),
-    ...(ledger.rotation === null ? {} : { progress: progressOf(ledger.rotation, ledger.roster) }),
-    ...(blockedBy === '' ? {} : { blockedBy: clip(blockedBy, MAX_DISPLAY) }),
+    ...standing(ledger),
+    ...(blockedBy.length === 0 ? {} : { blockedBy: clip(blockedBy.join(', '), MAX_DISPLAY) }),
     ...(signer === undefined ? {} : { expires: secondTime(signer.notAfter).slice(0, 10) }),
     generations: listGenerations(ledger, generations),
     ...(bundleSha256 === null ? {} : { bundle: { sha256: bundleSha256, generations: [...ledger.bundle] } }),
     members: countMembers(facts, ledger),
-    rotation: describeRotation(ca, facts, decision, waiting, signer, now),
+    rotation: describeRotation(rotation, nextLine(ca, decision, waiting, refusal, alarm), waiting, now),
     history: ledger.history.map((entry) => ({ ...entry })),
   };
+}
+
+/** What the ledger alone says. */
+function standing({ signer, rotation, roster }: Ledger) {
+  return {
+    ...(signer === null ? {} : { signer, signerName: generationName(signer) }),
+    ...(rotation === null ? {} : { progress: progressOf(rotation, roster) }),
+  };
+}
+
+function courseOf({ from, to, direction, stage, startedAt, since }: Rotation) {
+  return { from, to, direction, stage, startedAt, stageStartedAt: since };
 }
 
 /** Whom the stage waits for: first whoever needs help, then who is on the way, then who only waits for a turn. */
@@ -135,18 +163,27 @@ function progressOf({ direction }: Rotation, roster: Ledger['roster']): string {
   return `${proven}/${roster.size}${direction === 'Backward' ? ' back' : ''}`;
 }
 
-/** The first that is waited for: a hand before members, for without it none of them may change. */
-function blockedByOf(ca: ReplicationCA, decision: Decision, waiting: readonly Waiting[]): string {
+/** What is waited for, first things first: a hand before members, for without it none of them may change. */
+function blockedByOf(
+  ca: ReplicationCA,
+  decision: Decision,
+  waiting: readonly Waiting[],
+  refusal: Refusal | null,
+  alarm: Alarm | null,
+): readonly string[] {
   const { hold, stalled } = decision;
-  if (stalled !== null) return stalled.reason;
+  if (stalled !== null) return [stalled.reason];
+  const trouble = refusal ?? alarm;
+  const first = trouble === null ? [] : [trouble.reason];
+  const home = ca.metadata.namespace;
   if (isPaused(ca, decision)) {
     const stuck = waiting.filter((each) => !isRoutine(each));
-    return ['Paused', ...membersOf(stuck, ca.metadata.namespace)].join(', ');
+    return [...first, 'Paused', ...membersOf(stuck, home)];
   }
-  if (hold?.kind === 'approval') return 'WaitingForApproval';
-  if (hold?.kind === 'soak') return 'Soaking';
-  if (hold?.kind === 'unsafe') return 'BundleUnsafe';
-  return membersOf(waiting, ca.metadata.namespace).join('');
+  if (hold?.kind === 'approval') return [...first, 'WaitingForApproval'];
+  if (hold?.kind === 'soak') return [...first, 'Soaking'];
+  if (hold?.kind === 'unsafe') return [...first, 'BundleUnsafe'];
+  return [...first, ...membersOf(waiting, home)];
 }
 
 /** The first of these members, and how many more; nothing when there is none. */
@@ -179,7 +216,7 @@ function ready(
   ledger: Ledger,
   signer: Certificate | undefined,
   refusal: Refusal | null,
-  alarm: string | null,
+  alarm: Alarm | null,
   now: number,
 ): ConditionUpdate {
   if (refusal !== null && (refusal.reason !== 'GenerationUnavailable' || signer === undefined))
@@ -203,7 +240,9 @@ function ready(
   }
   const bundle = ledger.bundle.map(generationName).join(' + ');
   const served = `Leaves are signed by ${generationName(ledger.signer ?? 0)}; the bundle is ${bundle}.`;
-  return condition('Ready', 'True', 'Serving', alarm === null ? served : `${served} ${alarm}`);
+  return alarm === null
+    ? condition('Ready', 'True', 'Serving', served)
+    : condition('Ready', 'True', alarm.reason, `${served} ${alarm.message}`);
 }
 
 function rotating(
@@ -270,9 +309,16 @@ function lineFor(hold: Hold): string {
 }
 
 /** What to do so that it goes on; undefined: nothing waits, or it waits for nobody in particular. */
-function nextLine(ca: ReplicationCA, decision: Decision, waiting: readonly Waiting[]): string | undefined {
-  const { stalled, pending, hold, ledger } = decision;
-  if (stalled !== null) return stalled.message;
+function nextLine(
+  ca: ReplicationCA,
+  decision: Decision,
+  waiting: readonly Waiting[],
+  refusal: Refusal | null,
+  alarm: Alarm | null,
+): string | undefined {
+  const trouble = refusal ?? alarm;
+  if (trouble !== null) return trouble.message;
+  const { pending, hold, ledger } = decision;
   if (isPaused(ca, decision)) {
     const stuck = waiting.find((each) => !isRoutine(each));
     return [lineFor({ kind: 'pause' }), ...(stuck === undefined ? [] : [stuck.message])].join('. Besides: ');
@@ -342,16 +388,13 @@ export function dueAt({ facts, decision, generations }: NonNullable<Outcome['rot
 }
 
 function describeRotation(
-  ca: ReplicationCA,
-  facts: Facts,
-  decision: Decision,
+  { facts, decision: { ledger }, generations }: NonNullable<Outcome['rotation']>,
+  line: string | undefined,
   waiting: readonly Waiting[],
-  signer: Certificate | undefined,
   now: number,
 ) {
-  const { ledger } = decision;
   const { rotation } = ledger;
-  const line = nextLine(ca, decision, waiting);
+  const signer = generations.get(ledger.signer ?? 0);
   const next = line === undefined ? {} : { next: clip(line, MAX_MESSAGE) };
   const mustStartBy =
     signer === undefined
@@ -372,14 +415,8 @@ function describeRotation(
         }),
   };
   if (rotation === null) return { ...next, ...deadlines };
-  const { from, to, direction, stage, startedAt, since } = rotation;
   return {
-    from,
-    to,
-    direction,
-    stage,
-    startedAt,
-    stageStartedAt: since,
+    ...courseOf(rotation),
     waitingFor: waiting.slice(0, MAX_LISTED).map((each) => ({ ...each })),
     waitingForTotal: waiting.length,
     ...next,

@@ -19,7 +19,7 @@ import { objectOf, type World } from '../shared/world.ts';
 import { type Doubt, doubtAfter, doubted } from './doubt.ts';
 import { observe, type PeerFacts, resolveCa, type Seen } from './observe.ts';
 import { planQuestions, type Question, toSeen } from './plan.ts';
-import { statusOf, worthWriting } from './status.ts';
+import { blindStatusOf, statusOf, worthWriting } from './status.ts';
 
 export interface ReplicationPeerTools {
   readonly client: Client;
@@ -80,26 +80,26 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
       await tellInvalid({ client, tell, now }, REPLICATION_PEER, world.peers, kept, signal);
       return { kind: 'onChange' };
     }
-    const wrong = clock.refusal();
-    if (wrong !== null) return { kind: 'after', ms: wrong.retryAfter ?? 0 };
     const resolved = resolveCa(world, peer);
     if (resolved instanceof Refusal) {
-      await writeStatus(
-        client,
-        REPLICATION_PEER,
-        world.peers,
-        kept,
-        statusOf(peer, resolved, new Map(), now()),
-        signal,
-      );
+      const nothing = statusOf(peer, resolved, new Map(), now());
+      await writeStatus(client, REPLICATION_PEER, world.peers, kept, nothing, signal);
       return { kind: 'onChange' };
     }
     const { ca, missing } = resolved;
+    const blind = async (why: Refusal, evidence: NonNullable<typeof peer.status>['members']): Promise<Wake> => {
+      const status = blindStatusOf(peer, missing, why, evidence, now());
+      await writeStatus(client, REPLICATION_PEER, world.peers, kept, status, signal);
+      return { kind: 'after', ms: why.retryAfter ?? LEDGER_RETRY };
+    };
+    const wrong = clock.refusal();
+    if (wrong !== null) return blind(wrong, peer.status?.members);
     // Read before the first probe: what is seen answers the question of this epoch and this revision.
     const facts = observe(world, peer, ca, await ledgers.live(ca));
     if (facts === null) {
-      await writeStatus(client, REPLICATION_PEER, world.peers, kept, statusOf(peer, missing, new Map(), now()), signal);
-      return { kind: 'after', ms: LEDGER_RETRY };
+      // Evidence is ordered by the epochs of the ledger: of one that comes from a backup it would be from the future.
+      const why = `ReplicationCA ${keyOf(ca)} has no signer, or no ledger that can be used; see its conditions.`;
+      return blind(new Refusal('CANotReady', why), []);
     }
     if (facts.ledger.rotation === null) sessions.forget(keyOf(ca));
     const rounds = dark.get(key) ?? new Map<string, Round>();
@@ -112,9 +112,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
       answers = await Promise.all(questions.map((question) => ask(facts, question, signal)));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      // A generation without a usable key: its ReplicationCA says what is to be done.
-      await writeStatus(client, REPLICATION_PEER, world.peers, kept, statusOf(peer, missing, seen, now()), signal);
-      return { kind: 'after', ms: LEDGER_RETRY };
+      return blind(new Refusal('CANotReady', `${error.message} See ReplicationCA ${keyOf(ca)}.`), peer.status?.members);
     }
     for (const { question, answer, mixed, began, reached } of answers) {
       if (answer === null) continue;

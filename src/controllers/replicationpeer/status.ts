@@ -11,6 +11,30 @@ const MAX_LISTED = 20;
 /** What is known of the generation that is dropped says nothing about edges. */
 const ABOUT_SESSIONS: readonly string[] = ['StillResumed', 'NoSessionKept'];
 
+/**
+ * The status of a peer that cannot look: nothing that was seen before is said of now.
+ * @param kept evidence that is still about the ledger as it is
+ */
+export function blindStatusOf(
+  peer: ReplicationPeer,
+  refusal: Refusal | null,
+  why: Refusal,
+  kept: ReplicationPeerStatus['members'],
+  now: number,
+): ReplicationPeerStatus {
+  const { generation } = peer.metadata;
+  const updates = [
+    ...(refusal === null ? resolved() : unresolved(refusal)),
+    condition('Verified', 'Unknown', why.reason, `Nobody looks: ${why.message}`),
+  ];
+  return {
+    observedGeneration: generation,
+    conditions: nextConditions(peer.status?.conditions, updates, generation, now),
+    ...(kept === undefined ? {} : { members: kept }),
+    blockedBy: why.reason,
+  };
+}
+
 /** The status after a pass. Its `members` are the evidence: the one status that is also input. */
 export function statusOf(
   peer: ReplicationPeer,
@@ -23,11 +47,7 @@ export function statusOf(
   const total = edgesOf(peer).length;
   const updates =
     refusal === null
-      ? [
-          ...progress(null),
-          condition('Ready', 'True', 'Resolved', 'Every reference resolves.'),
-          verified(total, failing, seen),
-        ]
+      ? [...resolved(), verified(total, failing, seen)]
       : [...unresolved(refusal), ...(seen.size === 0 ? [] : [verified(total, failing, seen)])];
   const blocked = peer.spec.members.find((each) => isProbed(each) && seen.get(each.name)?.reason !== 'Verified');
   return {
@@ -47,6 +67,10 @@ export function statusOf(
       ? {}
       : { blockedBy: clip(`${blocked.name}/${seen.get(blocked.name)?.reason ?? 'NeverObserved'}`, MAX_DISPLAY) }),
   };
+}
+
+function resolved(): readonly ConditionUpdate[] {
+  return [...progress(null), condition('Ready', 'True', 'Resolved', 'Every reference resolves.')];
 }
 
 /** A certificate that does not exist may still come; everything else is for the user to put right. */
