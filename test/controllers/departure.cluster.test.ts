@@ -2,10 +2,10 @@
 import { expect, test } from 'vitest';
 import { testBed } from './bed.ts';
 import { expectGoodMember } from './openssl.ts';
-import { disorders, Mesh, rounds } from './rotating.ts';
+import { disorders, Links, Mesh, rounds } from './rotating.ts';
 import { ca, certificate, peer } from './scene.ts';
 
-const bed = testBed(4);
+const bed = testBed(5);
 const TIMEOUT = 120_000;
 
 test.concurrent('a certificate that is pruned while all is stable leaves at once, and its Secret stays', {
@@ -83,6 +83,41 @@ test.concurrent('a certificate that is pruned in a rotation holds it until it is
   await here.stable('mesh', 2, 90_000);
   await here.eventUntil('ReplicationCA', 'mesh', 'MemberLeft', /\/c left the mesh/);
   expect([...here.ledger('mesh').roster.keys()]).toEqual(['a', 'b'].map((name) => `${here.namespace}/${name}`));
+  expect(disorders(here, 'mesh', 1)).toEqual([]);
+});
+
+test.concurrent('a certificate that is pruned in a rollback holds it until it is said to have departed', {
+  timeout: TIMEOUT,
+}, async () => {
+  const here = await bed.scene();
+  await using mesh = await Mesh.start(here, ['a', 'b', 'c']);
+  const c = `${here.namespace}/c` as const;
+  const links = new Links([mesh.member('a'), mesh.member('b')]);
+  await mesh.want({ generation: 2 });
+  await mesh.ledgerUntil('c presents a leaf of generation 2', ({ rotation, roster }) => {
+    const entry = roster.get(c);
+    return rotation?.stage === 'Roll' && entry?.leaf === 2 && entry.grant === 'Proven';
+  });
+  // It cannot be turned round any more, so neither can those who would have to stop trusting what it presents.
+  mesh.member('c').behave('frozen');
+  await mesh.want({ generation: 1 });
+  await mesh.ledgerUntil('it goes back', ({ rotation }) => rotation?.direction === 'Backward');
+  await here.delete('ClusterCertificate', 'c');
+  const deleted = /\/c was deleted during the rotation\. Restore it, or name it in spec\.rotation\.departed/;
+  await here.eventUntil('ReplicationCA', 'mesh', 'RotationHeld', deleted);
+  await here.apply(mesh.peer(['a', 'b']));
+  await rounds(here, 'mesh', 3);
+  expect(here.ledger('mesh').rotation).toMatchObject({ stage: 'Roll', direction: 'Backward' });
+  expect(here.ledger('mesh').roster.has(c)).toBe(true);
+  expect(here.cas.get('mesh')?.status).toMatchObject({ blockedBy: expect.stringMatching(/^c\/Deleted/) as string });
+  expect(here.cas.get('mesh')?.status?.progress).toMatch(/^\d\/3 back$/);
+
+  await mesh.want({ generation: 1, departed: [c] });
+  await here.stable('mesh', 1, 90_000);
+  await here.eventUntil('ReplicationCA', 'mesh', 'MemberLeft', /\/c left the mesh/);
+  expect([...here.ledger('mesh').roster.keys()]).toEqual(['a', 'b'].map((name) => `${here.namespace}/${name}`));
+  expect(await links.stop()).toEqual([]);
+  for (const name of ['a', 'b']) await expectGoodMember(here.secret(name));
   expect(disorders(here, 'mesh', 1)).toEqual([]);
 });
 
