@@ -18,8 +18,8 @@ export interface MemberOptions {
 }
 
 interface Pace {
-  /** Between a change of a Secret and the member's files; asked anew for each change. */
-  readonly lagMs: () => number;
+  /** Between a change of a Secret and the files of this member; asked anew for each change. */
+  readonly lagMs: (member: string) => number;
   /** Pause between handshakes over one edge. */
   readonly everyMs: number;
   /** Default: true, and then all members must be Node's. */
@@ -58,7 +58,7 @@ export class Replication {
         streams,
       });
     });
-    this.#deliveries = members.map(({ name }) => deliver(scene, name, path.join(root, name), lagMs));
+    this.#deliveries = members.map(({ name }) => deliver(scene, name, path.join(root, name), () => lagMs(name)));
   }
 
   /** Every member dials every other, as soon as its Secret has come. */

@@ -310,6 +310,7 @@ interface Options {
 async function run({ name, dir, listen, versions, peers, everyMs, reportMs, streams }: Options): Promise<void> {
   let current: Current | null = null;
   let loads = 0;
+  let parting = false;
   const listener = new Listener(listen, versions);
   const edges = new Map([...peers].map(([peer, address]) => [peer, new Edge(name, address, () => current)]));
 
@@ -330,7 +331,8 @@ async function run({ name, dir, listen, versions, peers, everyMs, reportMs, stre
     listener.load(snapshot);
     current = { ...snapshot, loaded: { ...fingerprints(snapshot), at: now() } };
     loads += 1;
-    process.stdout.write(report(false));
+    // The final report is the last one, whatever still comes.
+    if (!parting) process.stdout.write(report(false));
   });
   for (const edge of edges.values()) {
     void edge.handshakeEvery(everyMs);
@@ -341,6 +343,7 @@ async function run({ name, dir, listen, versions, peers, everyMs, reportMs, stre
   process.stdout.on('error', () => process.exit(1));
   process.once('SIGTERM', () => {
     clearInterval(reporting);
+    parting = true;
     process.stdout.write(report(true));
     // Partners are ended at the same time: none may see us gone before its own last report.
     setTimeout(() => process.exit(0), PARTING_MS);

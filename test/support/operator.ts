@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import type { Patch } from '../rotation/explore/load.ts';
 import type { TestCluster } from './cluster.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -19,6 +20,8 @@ export interface StartOptions {
   readonly kubeconfig?: string;
   /** How wrong its clock is, milliseconds. Default 0. */
   readonly clockOffsetMs?: number;
+  /** Bugs in its planner, put in when it is loaded. Default: none. */
+  readonly bugs?: readonly Patch[];
   /** How long others wait for it when it is gone, and how long it may be kept from renewing: a busy machine does that. Default 5. */
   readonly leaseSeconds?: number;
   /** Default: a free one, see `healthPort`. */
@@ -143,12 +146,15 @@ export class OperatorProcess {
       system,
       identity = 'one',
       clockOffsetMs = 0,
+      bugs = [],
       healthPort = 0,
       leaseSeconds = 5,
     } = options;
     const shift = fileURLToPath(new URL('shift-clock.ts', import.meta.url));
+    const patch = fileURLToPath(new URL('patch-planner.ts', import.meta.url));
     const args = [
       ...(clockOffsetMs === 0 ? [] : ['--import', shift]),
+      ...(bugs.length === 0 ? [] : ['--import', patch]),
       join(ROOT, 'src', 'main.ts'),
       `--kubeconfig=${kubeconfig}`,
       `--namespaces=${namespaces.join(',')}`,
@@ -157,7 +163,7 @@ export class OperatorProcess {
       `--lease-duration=${leaseSeconds}`,
       `--health-port=${healthPort}`,
     ];
-    const env = { ...process.env, SHIFT_CLOCK_BY_MS: String(clockOffsetMs) };
+    const env = { ...process.env, SHIFT_CLOCK_BY_MS: String(clockOffsetMs), PLANNER_PATCHES: JSON.stringify(bugs) };
     this.#child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       if (stream !== null) createInterface({ input: stream }).on('line', (text) => this.#hear(text));

@@ -12,7 +12,8 @@ export interface Patch {
   readonly new: string;
 }
 
-const ROOM = new URL('../../../src/rotation/', import.meta.url);
+/** Where the planner is. */
+export const ROOM = new URL('../../../src/rotation/', import.meta.url);
 
 /**
  * The text of a file with its patches in. Throws when an old text is not there exactly once: the planner was changed, and the bug has to be
