@@ -242,7 +242,8 @@ const status = z.object({
   blockedBy: display()
     .optional()
     .describe(
-      'The first member that is not seen as it should be, and why, for display. Default: none. Example: vast2/Unreachable',
+      'What keeps all from being looked at, or the first member that is not seen as it should be and why, for display. Default: none. ' +
+        'Example: vast2/Unreachable',
     ),
 });
 
@@ -272,7 +273,7 @@ export const replicationPeerDefinition: Definition<'ReplicationPeer', Replicatio
       name: 'Blocked-By',
       type: 'string',
       jsonPath: '.status.blockedBy',
-      description: 'The first member that is not seen as it should be, and why.',
+      description: 'What keeps it from looking, or the first member that is not seen as it should be, and why.',
     },
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since creation.' },
   ],

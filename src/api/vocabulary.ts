@@ -20,6 +20,7 @@ export const CONDITION_REASONS = {
   // Ready
   Serving: 'Ready: bundle and leaves are served.',
   SecretTerminating: 'Ready, but not for long: a Secret that is still needed is being deleted by someone.',
+  NamespaceUnreadable: 'A watched namespace cannot be read: its members stay as they are and hold every rotation.',
   Issued: 'Ready: the Secret holds a valid leaf and the current bundle.',
   Resolved: 'Ready: every reference of the peer resolves.',
   Pending: 'Ready is not known yet: the first pass has not ended.',
@@ -94,6 +95,7 @@ export const EVENT_REASONS = {
   SecretRepaired: 'The content of a Secret was put right.',
   SecretConflict: 'The Secret of that name is not ours and was left alone.',
   SecretTerminating: 'A Secret that is still needed is being deleted by someone.',
+  NamespaceUnreadable: 'A watched namespace in which there are members cannot be read.',
   ExpiryNear: 'A certificate expires soon and cannot be renewed.',
   Stalled: 'Nothing goes on until the user acts.',
   EdgeVerified: 'An edge that failed works again.',

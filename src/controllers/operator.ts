@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { API_VERSION, type Kind } from '../api/names.ts';
-import type { Client } from '../runtime/client.ts';
+import { type Client, refOf } from '../runtime/client.ts';
 import type { EventRecorder } from '../runtime/events.ts';
 import { WorkQueue } from '../runtime/queue.ts';
 import { Runner } from '../runtime/runner.ts';
@@ -75,7 +75,9 @@ export class Operator {
       new Runner({
         name: kind,
         queue: queues[kind],
-        reconcile,
+        // Absence means nothing before. Whoever is left out here is marked again when the namespace has been read.
+        reconcile: async (key, pass) =>
+          this.#world.reads(refOf(key).namespace ?? '') ? reconcile(key, pass) : { kind: 'onChange' },
         log,
         concurrency: CONCURRENCY[kind],
         ...(deadlineMs === undefined ? {} : { deadlineMs }),
@@ -108,9 +110,9 @@ export class Operator {
     return this.#world.unread;
   }
 
-  /** Begins to act, once everything has been read: absence means nothing before. */
+  /** Begins to act, once every namespace has been read or refused; in those that have not been read nothing is done. */
   async act(signal: AbortSignal): Promise<void> {
-    await this.#world.whenSynced(signal);
+    await this.#world.whenSettled(signal);
     if (signal.aborted) return;
     this.#acting = true;
     for (const runner of this.#runners) runner.start();
@@ -120,7 +122,7 @@ export class Operator {
   /** What a former process could not let go any more: its rights in namespaces without a CA. */
   async #letGo(signal: AbortSignal): Promise<void> {
     for (const namespace of this.#namespaces) {
-      if (this.#world.hasCa(namespace)) continue;
+      if (!this.#world.reads(namespace) || this.#world.hasCa(namespace)) continue;
       try {
         await this.#rights.settle(namespace, false, signal);
       } catch (error) {

@@ -149,7 +149,7 @@ function missingSecret(facts: Facts, member: MemberKey): Finding {
   if (!facts.watched(namespace)) {
     return unknown(
       'NotWatched',
-      `Namespace ${namespace} of ${member} is not watched by the operator. Add it to --namespaces.`,
+      `Namespace ${namespace} of ${member} is not seen by the operator. Name it in --namespaces, and kubectl apply -n ${namespace} -f deploy/watched-namespace.yaml.`,
     );
   }
   if (!facts.certificates.has(member)) {

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Client, WatchEvent } from './client.ts';
 import { backoff, type Clock, sleep, systemClock } from './clock.ts';
-import { isExpired, MalformedEventError } from './errors.ts';
+import { isExpired, isForbidden, MalformedEventError } from './errors.ts';
 import { apiVersionOf, type KubeObject, keyOf, type Resource } from './objects.ts';
 import { advance, type Outcome, type Phase, START } from './reflect.ts';
 
@@ -28,6 +28,8 @@ export interface InformerOptions<T> {
   readonly keep: (raw: KubeObject) => T;
   /** Called synchronously after the store has changed. It should only add keys to queues; what it throws is logged. */
   readonly onChange: (change: Change<T>) => void;
+  /** Called when `synced` or `refused` is no more what it was. */
+  readonly onStanding?: (() => void) | undefined;
   readonly log?: Pick<Logger, 'debug' | 'warn' | 'error'> | undefined;
   readonly clock?: Clock;
 }
@@ -56,6 +58,7 @@ export class Informer<T> {
   readonly #firstList = Promise.withResolvers<void>();
   #listed = new Set<string>();
   #synced = false;
+  #refused = false;
   #running: Promise<void> | null = null;
 
   constructor(options: InformerOptions<T>) {
@@ -76,6 +79,11 @@ export class Informer<T> {
   /** The first list is complete. What is not in the store then did not exist. */
   get synced(): boolean {
     return this.#synced;
+  }
+
+  /** The API server forbids to read. It is asked again all the same; what the store holds is what was true before. */
+  get refused(): boolean {
+    return this.#refused;
   }
 
   /** Rejects with the reason of the signal, or when the informer is stopped before. */
@@ -124,11 +132,13 @@ export class Informer<T> {
       await this.#follow(phase.resourceVersion, (version) => {
         watch.resourceVersion = version;
         watch.told = true;
+        this.#stand(false);
       });
       return { got: 'end', resourceVersion: watch.resourceVersion ?? phase.resourceVersion, healthy: healthy() };
     } catch (error) {
       if (this.#stop.signal.aborted) return { got: 'gap' }; // nobody will act on it
       const { kind } = this.#options.resource;
+      if (isForbidden(error)) this.#stand(true);
       if (isExpired(error) || error instanceof MalformedEventError) {
         this.#options.log?.warn({ kind, err: error }, 'events may have been missed, listing anew');
         return { got: 'gap' };
@@ -155,14 +165,23 @@ export class Informer<T> {
       this.#upsert(object);
     }
     if (page.continue === null) this.#completeList();
+    this.#stand(false);
     return { got: 'page', continue: page.continue, resourceVersion: page.resourceVersion };
   }
 
   #completeList(): void {
     for (const key of this.#entries.keys()) if (!this.#listed.has(key)) this.#remove(key);
     this.#listed = new Set();
+    if (this.#synced) return;
     this.#synced = true;
     this.#firstList.resolve();
+    this.#options.onStanding?.();
+  }
+
+  #stand(refused: boolean): void {
+    if (refused === this.#refused) return;
+    this.#refused = refused;
+    this.#options.onStanding?.();
   }
 
   #follow(resourceVersion: string, seen: (resourceVersion: string) => void): Promise<void> {

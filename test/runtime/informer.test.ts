@@ -233,6 +233,29 @@ describe('an informer', () => {
     expect(store()).toEqual({ a: 1 });
     expect(logged).toHaveLength(3);
   });
+
+  it('tells that it is refused, and when it is not any more: in the first list, and in a watch', async () => {
+    const standing: string[] = [];
+    follow({
+      onStanding: () => standing.push(`${informer.synced ? 'synced' : 'unread'}${informer.refused ? ', refused' : ''}`),
+    });
+    for (let i = 0; i < 2; i++) {
+      (await server.next()).refuse(403, 'Forbidden', 'not allowed');
+      await clock.elapse();
+    }
+    expect(standing.splice(0)).toEqual(['unread, refused']);
+    const watch = await begin(thing('a', '1', 1));
+    expect(standing.splice(0)).toEqual(['synced, refused', 'synced']);
+    watch.bookmark('11');
+    watch.end();
+    (await server.next()).refuse(403, 'Forbidden', 'not allowed any more');
+    await clock.elapse();
+    expect(standing.splice(0)).toEqual(['synced, refused']);
+    expect(store()).toEqual({ a: 1 });
+    (await server.next()).bookmark('20');
+    while (standing.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    expect(standing).toEqual(['synced']);
+  });
 });
 
 describe('a gap', () => {

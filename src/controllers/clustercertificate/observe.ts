@@ -35,6 +35,9 @@ export function observe(
 
 function findCa(world: World, { metadata, spec }: ClusterCertificate, key: string): ReplicationCA | Refusal {
   const [namespace = ''] = key.split('/');
+  const unread = world.reads(namespace) ? null : world.unreadable(namespace);
+  if (unread !== null)
+    return new Refusal('CANotReady', `ReplicationCA ${key} cannot be seen, so nothing is written. ${unread}`);
   const kept = world.cas.get(key);
   if (kept === undefined) {
     const where = world.cas.watches(namespace) ? '' : ` (the operator does not watch namespace ${namespace})`;

@@ -4,6 +4,7 @@ import type { ReplicationCA } from '../../api/objects.ts';
 import type { ReplicationCAStatus } from '../../api/replication-ca.ts';
 import type { Authority } from '../../pki/issue.ts';
 import { type Decision, plan } from '../../rotation/plan.ts';
+import { names, namespaceOf } from '../../rotation/story.ts';
 import { type Client, type ObjectRef, refOf } from '../../runtime/client.ts';
 import { secondTime } from '../../runtime/clock.ts';
 import { finalizerStep } from '../../runtime/finalizers.ts';
@@ -87,11 +88,21 @@ export function replicationCAController(tools: ReplicationCATools) {
     const outcome = await act(kept, ca, ref, signal, log);
     world.pace.looked(key, began);
     if (kept.meta.deleting) {
+      const refusal = outcome.rotation === null ? hiddenMembers() : null;
+      if (refusal !== null) return conclude(world.cas.get(key) ?? kept, { ...outcome, refusal }, signal);
       await removeAuthority(tools, kept, ca, outcome, signal);
       return { kind: 'onChange' };
     }
     return conclude(world.cas.get(key) ?? kept, outcome, signal);
   };
+
+  /** Without a ledger nobody knows by name who the members are in a namespace that is not seen. */
+  function hiddenMembers(): Refusal | null {
+    const [first] = world.unreadNamespaces;
+    const unread = first === undefined ? null : world.unreadable(first);
+    if (unread === null) return null;
+    return new Refusal('NamespaceUnreadable', `It is deleted, but may have members that are not seen. ${unread}`);
+  }
 
   /** Everything but status. A refusal ends the acting, not the pass. */
   async function act(
@@ -292,10 +303,23 @@ export function replicationCAController(tools: ReplicationCATools) {
       );
     }
     const ledgerName = ledgerSecretName(kept.meta.name);
-    if (world.secrets.get(`${namespace}/${ledgerName}`)?.meta.deleting !== true) return null;
+    if (world.secrets.get(`${namespace}/${ledgerName}`)?.meta.deleting !== true) return unreadableOf(ledger);
     return alarm(
       `Secret ${namespace}/${ledgerName}, the ledger, is being deleted; only its finalizer keeps it. Save it as a backup (without uid, resourceVersion and times of deletion), stop the operator, remove the finalizer, kubectl create what was saved, start the operator.`,
     );
+  }
+
+  /** Members where nobody may look: they stay, and are waited for. */
+  function unreadableOf({ roster }: Ledger): Alarm | null {
+    const members = [...roster.keys()];
+    for (const namespace of new Set(members.map(namespaceOf))) {
+      const unreadable = world.unreadable(namespace);
+      if (unreadable === null) continue;
+      const there = members.filter((member) => namespaceOf(member) === namespace);
+      const message = `${unreadable} Its members (${names(there)}) stay in the mesh and get nothing; every rotation waits for them.`;
+      return { reason: 'NamespaceUnreadable', message };
+    }
+    return null;
   }
 
   async function conclude(kept: Kept<'ReplicationCA'>, outcome: Outcome, signal: AbortSignal): Promise<Wake> {

@@ -23,6 +23,7 @@ import { secretFact } from '../shared/facts.ts';
 import type { Authority } from '../../pki/issue.ts';
 import { isProbed, type Seen, seenOf } from '../replicationpeer/observe.ts';
 import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
+import { namespaceOf } from '../../rotation/story.ts';
 import { refusedBy } from './rehearsal.ts';
 
 /** Gathers everything that the machine may know of one CA. */
@@ -35,7 +36,7 @@ export function observeRotation(
 ): Facts {
   const generations = new Map([...authorities].map(([number, { certificate }]) => [number, certificate]));
   return {
-    wish: wishOf(ca),
+    wish: wishOf(world, ca),
     ledger,
     generations: new Map(
       [...generations].map(([number, { notBefore, notAfter }]) => [
@@ -46,7 +47,7 @@ export function observeRotation(
     certificates: certificateFacts(world, ca, ledger, generations),
     witnesses: witnessesOf(world, ca),
     verifies: (leaf, bundle) => refusal(authorities, leaf, bundle, now),
-    watched: (namespace) => world.certificates.watches(namespace),
+    watched: (namespace) => world.reads(namespace),
   };
 }
 
@@ -64,8 +65,11 @@ function refusal(
   return style === null ? null : `verifiers that take the ${style} CA that could be the issuer refuse it`;
 }
 
-function wishOf(ca: ReplicationCA): Wish {
+function wishOf(world: World, ca: ReplicationCA): Wish {
   const { rotation } = ca.spec;
+  // It counts only where there is no such ClusterCertificate, which nobody knows of a namespace that was to be read and was not.
+  const departed = (rotation?.departed ?? []).map((member) => memberKeyOfText(member));
+  const unread = new Set(world.unreadNamespaces);
   return {
     generation: rotation?.generation ?? null,
     renewBefore: authorityWish(ca).renewBefore,
@@ -73,7 +77,7 @@ function wishOf(ca: ReplicationCA): Wish {
     maxConcurrent: concurrencyOf(rotation?.maxConcurrent),
     paused: rotation?.paused ?? false,
     approval: { required: rotation?.approval?.required ?? [], upTo: rotation?.approval?.upTo ?? null },
-    departed: new Set(rotation?.departed?.map((member) => memberKeyOfText(member))),
+    departed: new Set(departed.filter((member) => !unread.has(namespaceOf(member)))),
     deleting: ca.metadata.deletionTimestamp !== null,
   };
 }
@@ -99,7 +103,7 @@ function certificateFacts(
   const self = keyOf(ca.metadata);
   for (const key of world.certificatesOf(self)) {
     const certificate = objectOf(world.certificates.get(key));
-    if (certificate === null) continue;
+    if (certificate === null || !world.reads(certificate.metadata.namespace)) continue;
     const member = memberKey(certificate.metadata.namespace, certificate.metadata.name);
     facts.set(member, {
       uid: certificate.metadata.uid,
@@ -109,6 +113,7 @@ function certificateFacts(
   }
   // A member whose object has become unreadable is not one that is gone.
   for (const [member, entry] of ledger.roster) {
+    if (!world.reads(namespaceOf(member))) continue;
     const kept = facts.has(member) ? undefined : world.certificates.get(member);
     if (kept === undefined || (kept.parsed.ok && caKeyOf(kept.parsed.object) !== self)) continue;
     const barred = { reason: 'InvalidSpec', message: `ClusterCertificate ${member} is invalid; see its conditions.` };

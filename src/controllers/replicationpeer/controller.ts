@@ -18,7 +18,7 @@ import { writeStatus } from '../shared/status.ts';
 import { objectOf, type World } from '../shared/world.ts';
 import { type Doubt, doubtAfter, doubted } from './doubt.ts';
 import { observe, type PeerFacts, resolveCa, type Seen } from './observe.ts';
-import { planQuestions, type Question, toSeen } from './plan.ts';
+import { planQuestions, type Question, seenBefore, toSeen } from './plan.ts';
 import { blindStatusOf, statusOf, worthWriting } from './status.ts';
 
 export interface ReplicationPeerTools {
@@ -106,7 +106,8 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     dark.set(key, rounds);
     const questions = planQuestions(facts, new Map([...rounds].map(([name, { count }]) => [name, count])));
     const seen = new Map<string, Seen>();
-    for (const { name, seen: before } of facts.members) if (before !== null) seen.set(name, before);
+    for (const member of facts.members)
+      if (member.seen !== null) seen.set(member.name, seenBefore(member, member.seen));
     let answers: Answer[];
     try {
       answers = await Promise.all(questions.map((question) => ask(facts, question, signal)));

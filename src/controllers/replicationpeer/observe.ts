@@ -54,8 +54,11 @@ export function resolveCa(world: World, peer: ReplicationPeer): ResolvedCa | Ref
     const key = memberKeyOf(peer, member);
     const kept = world.certificates.get(key);
     const certificate = objectOf(kept);
+    const { namespace = '' } = refOf(key);
+    const unread = world.reads(namespace) ? null : world.unreadable(namespace);
     if (certificate !== null) cas.set(caKeyOf(certificate), key);
-    else {
+    if (unread !== null) missing ??= new Refusal('NamespaceUnreadable', `Member ${member.name} is ${key}. ${unread}`);
+    else if (certificate === null) {
       missing ??= new Refusal(
         'CertificateNotFound',
         kept === undefined

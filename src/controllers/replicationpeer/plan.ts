@@ -57,6 +57,13 @@ export function planQuestions(facts: PeerFacts, dark: ReadonlyMap<string, number
   });
 }
 
+/** What was seen before, of a member that may not be asked now: whoever cannot be looked at does not go on being told as verified. */
+export function seenBefore({ name, probed, secret }: PeerMember, seen: Seen): Seen {
+  if (!probed || secret !== null) return seen;
+  const message = `${name} is not probed while its ClusterCertificate or its Secret is not seen.`;
+  return { ...seen, reason: 'NotProbed', message };
+}
+
 /** What a verdict means for a member, as it stands in status. Trust seen before stays known while leaf and Secret are the same. */
 export function toSeen(facts: PeerFacts, question: Question, verdict: MemberVerdict, observedAt: number): Seen {
   const { member, generations } = question;

@@ -63,9 +63,11 @@ export function statusOf(
         .map(({ from, to, reason, message }) => ({ from, to, reason, message: clip(message, MAX_MESSAGE) })),
       failingTotal: failing.length,
     },
-    ...(blocked === undefined || refusal !== null
-      ? {}
-      : { blockedBy: clip(`${blocked.name}/${seen.get(blocked.name)?.reason ?? 'NeverObserved'}`, MAX_DISPLAY) }),
+    ...(refusal !== null
+      ? { blockedBy: refusal.reason }
+      : blocked === undefined
+        ? {}
+        : { blockedBy: clip(`${blocked.name}/${seen.get(blocked.name)?.reason ?? 'NeverObserved'}`, MAX_DISPLAY) }),
   };
 }
 
@@ -73,9 +75,9 @@ function resolved(): readonly ConditionUpdate[] {
   return [...progress(null), condition('Ready', 'True', 'Resolved', 'Every reference resolves.')];
 }
 
-/** A certificate that does not exist may still come; everything else is for the user to put right. */
+/** A certificate that does not exist, or is not seen, may still come; everything else is for the user to put right. */
 function unresolved(refusal: Refusal): readonly ConditionUpdate[] {
-  const mayCome = refusal.reason === 'CertificateNotFound';
+  const mayCome = refusal.reason === 'CertificateNotFound' || refusal.reason === 'NamespaceUnreadable';
   return [
     ...progress(mayCome ? null : refusal, refusal.message),
     condition('Ready', 'False', refusal.reason, refusal.message),

@@ -39,6 +39,8 @@ export interface ViewOptions<T extends HasMeta> {
   readonly labelSelector?: string;
   readonly keep: (raw: KubeObject) => T;
   readonly onChange: (change: Seen<T>) => void;
+  /** Whether a namespace is read, or refused, is no more what it was. */
+  readonly onStanding?: (namespace: string) => void;
   readonly log: Log;
 }
 
@@ -57,7 +59,7 @@ export class View<T extends HasMeta> {
   readonly #keep: (raw: KubeObject) => T;
   readonly #kind: string;
 
-  constructor({ namespaces, onChange, keep, ...rest }: ViewOptions<T>) {
+  constructor({ namespaces, onChange, onStanding, keep, ...rest }: ViewOptions<T>) {
     this.#keep = keep;
     this.#kind = rest.resource.kind;
     const pass = (change: Change<T>): void => {
@@ -66,7 +68,13 @@ export class View<T extends HasMeta> {
     this.#informers = new Map(
       namespaces.map((namespace) => [
         namespace,
-        new Informer<T>({ ...rest, namespace, keep: (raw) => this.#read(raw), onChange: pass }),
+        new Informer<T>({
+          ...rest,
+          namespace,
+          keep: (raw) => this.#read(raw),
+          onChange: pass,
+          onStanding: () => onStanding?.(namespace),
+        }),
       ]),
     );
   }
@@ -89,10 +97,6 @@ export class View<T extends HasMeta> {
     await Promise.all([...this.#informers.values()].map((informer) => informer.stop()));
   }
 
-  async whenSynced(signal: AbortSignal): Promise<void> {
-    await Promise.all([...this.#informers.values()].map((informer) => informer.whenSynced(signal)));
-  }
-
   get unread(): readonly string[] {
     return [...this.#informers].flatMap(([namespace, informer]) =>
       informer.synced ? [] : [`${this.#kind} ${namespace}`],
@@ -106,6 +110,11 @@ export class View<T extends HasMeta> {
   /** Whether absence means something: somebody looks at this namespace and has read it. */
   watches(namespace: string): boolean {
     return this.#informers.get(namespace)?.synced === true;
+  }
+
+  /** Whether the API server refused the last request in this namespace: what is known of it is from before, or nothing. */
+  refused(namespace: string): boolean {
+    return this.#informers.get(namespace)?.refused === true;
   }
 
   get(key: string): T | undefined {

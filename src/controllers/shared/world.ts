@@ -14,7 +14,7 @@ import {
 } from '../../api/names.ts';
 import type { ClusterCertificate, ObjectOf, ReplicationCA, ReplicationPeer } from '../../api/objects.ts';
 import { type Parsed, parseObject } from '../../api/parse.ts';
-import type { Client, KubeObject } from '../../runtime/client.ts';
+import { type Client, type KubeObject, keyOf } from '../../runtime/client.ts';
 import { caKeyOf, secretNameOf } from './effective.ts';
 import type { Log } from './log.ts';
 import { acknowledgersOf } from './managers.ts';
@@ -81,6 +81,10 @@ export class World {
   readonly pace = new Pace();
   /** ClusterCertificates that were seen to go, as they were, until what is left of them has been dealt with. */
   readonly deleted = new Map<string, ClusterCertificate>();
+  readonly #namespaces: ReadonlySet<string>;
+  /** Those in which everything has been read once. */
+  readonly #read = new Set<string>();
+  readonly #settled = Promise.withResolvers<void>();
   readonly #mark: Mark;
   readonly #certificatesByCa = new Index();
   readonly #certificatesBySecret = new Index();
@@ -89,7 +93,9 @@ export class World {
 
   constructor({ client, namespaces, mark, log }: WorldOptions) {
     this.#mark = mark;
-    const common = { client, namespaces, log };
+    this.#namespaces = new Set(namespaces);
+    const onStanding = (namespace: string): void => this.#onStanding(namespace);
+    const common = { client, namespaces, onStanding, log };
     this.cas = new View({
       ...common,
       resource: REPLICATION_CA,
@@ -145,8 +151,45 @@ export class World {
     return this.#views.every((view) => view.synced);
   }
 
-  async whenSynced(signal: AbortSignal): Promise<void> {
-    await Promise.all(this.#views.map((view) => view.whenSynced(signal)));
+  /** Resolves when every namespace has been read, or was refused: one without rights does not hold the others. Rejects when aborted. */
+  async whenSettled(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const aborted = Promise.withResolvers<never>();
+    const abort = (): void => aborted.reject(signal.reason);
+    signal.addEventListener('abort', abort);
+    try {
+      await Promise.race([this.#settled.promise, aborted.promise]);
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Whether everything in this namespace has been read: absence means nothing before. */
+  reads(namespace: string): boolean {
+    return this.#read.has(namespace);
+  }
+
+  /** Why a namespace that is to be watched is not seen as it is, and what to do; null: it is seen, or not to be watched. */
+  unreadable(namespace: string): string | null {
+    if (!this.#namespaces.has(namespace)) return null;
+    if (this.reads(namespace) && !this.#views.some((view) => view.refused(namespace))) return null;
+    return `The operator cannot read namespace ${namespace}. Give it its rights there: kubectl apply -n ${namespace} -f deploy/watched-namespace.yaml.`;
+  }
+
+  /** Namespaces that are to be watched and have not been read. */
+  get unreadNamespaces(): readonly string[] {
+    return [...this.#namespaces].filter((namespace) => !this.reads(namespace));
+  }
+
+  #onStanding(namespace: string): void {
+    const came = !this.reads(namespace) && this.#views.every((view) => view.watches(namespace));
+    if (came) this.#read.add(namespace);
+    if (this.unreadNamespaces.every((each) => this.#views.some((view) => view.refused(each)))) this.#settled.resolve();
+    for (const { meta } of this.cas.list()) this.#mark('ReplicationCA', keyOf(meta), { low: true });
+    if (!came) return;
+    // What was marked before nobody could look at yet, and elsewhere there may be who waits for what is here.
+    for (const { meta } of this.certificates.list()) this.#mark('ClusterCertificate', keyOf(meta), { low: true });
+    for (const { meta } of this.peers.list()) this.#mark('ReplicationPeer', keyOf(meta), { low: true });
   }
 
   /** Whether a ReplicationCA lives in this namespace. */
