@@ -29,8 +29,8 @@ explore: setup ## explore more than ten million states of the rotation machine; 
 soak: setup ## rotate one mesh 200 times in a row (about an hour), no handshake may fail; ROTATIONS=500 for more
 	@ROTATIONS=$(or $(ROTATIONS),200) vitest run --project cluster test/controllers/soak.cluster.test.ts
 
-prove: setup ## the operator killed before and after every write of a life, watches disturbed: hours; PROVE=kinds for one of each kind
-	@PROVE=$(or $(PROVE),all) vitest run --project prove
+prove: setup ## all long proofs: explore, every bug put in, every crash of a whole life, soak; ARGS=crashes for one
+	@node test/prove/main.ts $(ARGS)
 
 crds: setup ## write crds/*.yaml and docs/reference.md from the schemas in src/api
 	@node src/cli/crds.ts

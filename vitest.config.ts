@@ -3,18 +3,6 @@ import { defineConfig } from 'vitest/config';
 /** A test that deliberately takes long states its own timeout; none of these hides a retry. */
 const common = { setupFiles: ['test/support/no-ambient-cluster.ts'], retry: 0 };
 
-/** Hours: only when they are asked for. */
-const prove = {
-  test: {
-    ...common,
-    name: 'prove',
-    include: ['test/**/*.prove.test.ts'],
-    globalSetup: ['test/support/shared-cluster.ts'],
-    maxWorkers: 1,
-    sequence: { groupOrder: 2 },
-  },
-};
-
 export default defineConfig({
   test: {
     reporters: ['default', './test/support/summary-reporter.ts'],
@@ -24,7 +12,7 @@ export default defineConfig({
           ...common,
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/**/*.cluster.test.ts', 'test/**/*.prove.test.ts'],
+          exclude: ['test/**/*.cluster.test.ts'],
           testTimeout: 20_000,
           sequence: { groupOrder: 0 },
         },
@@ -42,7 +30,6 @@ export default defineConfig({
           hookTimeout: 120_000,
         },
       },
-      ...(process.env['PROVE'] === undefined ? [] : [prove]),
     ],
   },
 });

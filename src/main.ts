@@ -12,6 +12,11 @@ import { LeaderElection } from './runtime/leader.ts';
 const STOP_TIMEOUT = 10_000;
 
 async function run(options: Options): Promise<void> {
+  // From the very beginning: a pod is also stopped while it starts.
+  const signal = new Promise<string>((resolve) => {
+    // Not once: a second signal must not cut the end short.
+    for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => resolve(name));
+  });
   if (options.kubeconfig !== undefined) {
     await checkKubeconfig(options.kubeconfig).catch((error: unknown) => {
       throw new OptionError(`--kubeconfig: ${error instanceof Error ? error.message : String(error)}`);
@@ -60,11 +65,7 @@ async function run(options: Options): Promise<void> {
   operator.look();
   election.start();
 
-  const signal = await new Promise<string>((resolve) => {
-    // Not once: a second signal must not cut the end short.
-    for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => resolve(name));
-  });
-  log.info({ signal }, 'stopping');
+  log.info({ signal: await signal }, 'stopping');
   setTimeout(() => process.exit(1), STOP_TIMEOUT).unref();
   stop.abort();
   await operator.stop();

@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
-import { bundle, sourceEntry } from './bundle.ts';
+import { bundle, sourceEntry } from '../support/bundle.ts';
 import { describeMachine } from './machine.ts';
 import { reportOf } from './report.ts';
 import { measure, type Result } from './run.ts';

@@ -6,6 +6,7 @@ import { randomInt } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { Ledger } from '../../src/api/ledger.ts';
 import { onPath } from '../probe/servers.ts';
+import { PROOF } from '../support/proof.ts';
 import { testBed } from './bed.ts';
 import { type MemberOptions, Replication } from './replication.ts';
 import { disorders, generationSecrets, lapses } from './rotating.ts';
@@ -30,6 +31,7 @@ const TRIALS = MEMBERS.reduce((sum, { versions }) => sum + versions.length, 0) *
 
 const bed = testBed(1);
 const say = (line: string): void => void process.stderr.write(`soak: ${line}\n`);
+const prove = (line: string): void => void process.stderr.write(`${PROOF}${line}\n`);
 
 const LACKING = !onPath('python3');
 if (LACKING) say('skipped: python3, the OpenSSL of half the members, is not on PATH');
@@ -127,15 +129,15 @@ test.skipIf(LACKING)(
         .reduce((sum, { versions }) => sum + (versions[version] ?? 0), 0);
     const { back, twice, refused } = counts;
     const backs = back.Append + back.Roll + back.Drop;
-    say(
+    prove(
       `${ROTATIONS} rotations in a row, ${backs} of them rolled back (from Append ${back.Append}, Roll ${back.Roll}, ` +
         `Drop ${back.Drop}), ${twice} turned round twice; lag of 0 to 30 s and interval of 30 s compressed by ${COMPRESSED}`,
     );
-    say(
+    prove(
       `${ok} full mutual handshakes over ${edges.size} edges (TLS 1.2: ${inVersion('TLSv1.2')}, TLS 1.3: ` +
         `${inVersion('TLSv1.3')}; Node and OpenSSL at both ends), ${failed} failed`,
     );
-    say(`${refused} handshakes with leaves of dropped generations, 100 % refused`);
+    prove(`${refused} handshakes with leaves of dropped generations, 100 % refused`);
 
     expect(story.failures(processes), 'handshakes that failed').toEqual([]);
     expect(failed).toBe(0);

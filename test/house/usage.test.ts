@@ -16,6 +16,7 @@ const PROGRAMS = [
   'test/bench/main.ts',
   'test/control-plane/main.ts',
   'test/demo/main.ts',
+  'test/prove/main.ts',
 ];
 
 test.each(PROGRAMS)('%s', (program) => {

@@ -225,17 +225,19 @@ export class World {
   }
 
   #onCa({ key, before, after, initial, own }: Seen<Kept<'ReplicationCA'>>): void {
-    if (own) return;
+    const statusOnly = onlyStatusChanged(before, after);
+    if (own && statusOnly) return;
     this.#mark('ReplicationCA', key, { low: initial });
-    if (onlyStatusChanged(before, after)) return;
+    if (statusOnly) return;
     for (const certificate of this.certificatesOf(key)) this.#mark('ClusterCertificate', certificate, { low: initial });
     this.#markPeersOf(key, initial);
   }
 
   #onCertificate({ key, before, after, initial, own }: Seen<Kept<'ClusterCertificate'>>): void {
-    if (own) return;
+    const statusOnly = onlyStatusChanged(before, after);
+    if (own && statusOnly) return;
     this.#mark('ClusterCertificate', key, { low: initial });
-    if (onlyStatusChanged(before, after)) return;
+    if (statusOnly) return;
     const [old, now] = [objectOf(before), objectOf(after)];
     if (after !== undefined) this.deleted.delete(key);
     else if (old !== null) this.deleted.set(key, old);
@@ -254,7 +256,7 @@ export class World {
   #onPeer({ key, before, after, initial, own }: Seen<Kept<'ReplicationPeer'>>): void {
     const [old, now] = [objectOf(before), objectOf(after)];
     const evidenceOnly = onlyStatusChanged(before, after);
-    if (!own) this.#mark('ReplicationPeer', key, { low: initial });
+    if (!own || !evidenceOnly) this.#mark('ReplicationPeer', key, { low: initial });
     if (!evidenceOnly) this.#peersByMember.move(key, memberKeys(old), memberKeys(now));
     const members = new Set([...memberKeys(old), ...memberKeys(now)]);
     for (const member of evidenceOnly ? changedEvidence(old, now) : members)
@@ -341,6 +343,7 @@ function readLedger(kept: KeptSecret | undefined) {
   return kept?.kind === 'ledger' && !isProblem(kept.ledger) ? kept.ledger : null;
 }
 
+/** A version that our own write has made may show more than that: somebody else's change before it, if the watch was broken meanwhile. */
 function onlyStatusChanged<K extends Kind>(before: Kept<K> | undefined, after: Kept<K> | undefined): boolean {
   return (
     before !== undefined &&

@@ -1,4 +1,5 @@
 /** The long exploration: `make explore`, or with the name of a world and where to cut it, `make explore ARGS="'old files' 5000000"`. */
+import { PROOF } from '../../support/proof.ts';
 import { runAll } from './pool.ts';
 import { tellResult, tellSum, tellWorld } from './tell.ts';
 import { LARGE_WORLDS, WORLDS } from './worlds.ts';
@@ -21,7 +22,7 @@ const answers = await runAll(
     if (answer.wrong !== null) console.log(answer.told);
   },
 );
-console.log(tellSum(answers));
+console.log(`${PROOF}${tellSum(answers)}`);
 const wrong = answers.filter(({ wrong: what }) => what !== null).length;
 console.log(wrong === 0 ? 'explore: nothing is wrong in any state' : `explore: ${wrong} worlds have a counterexample`);
 process.exitCode = wrong === 0 ? 0 : 1;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { PROOF } from '../../support/proof.ts';
 import { patched } from './load.ts';
 import { runAll } from './pool.ts';
 import { SEEDS } from './seeds.ts';
@@ -23,7 +24,7 @@ describe('bugs put into the planner', () => {
     });
     const caught = answers.filter(({ wrong }) => wrong !== null).length;
     console.log(
-      [...lines, `${SEEDS.length} bugs put in: ${caught} found, ${SEEDS.length - caught} harmless`].join('\n'),
+      [...lines, `${PROOF}${SEEDS.length} bugs put in: ${caught} found, ${SEEDS.length - caught} harmless`].join('\n'),
     );
     const judged = (found: (name: string) => boolean): string[] => SEEDS.map(({ name }) => name).filter(found);
     const wrong = (name: string): boolean => answers.some((answer) => answer.seed === name && answer.wrong !== null);

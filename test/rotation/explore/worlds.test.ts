@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { PROOF } from '../../support/proof.ts';
 import { runAll } from './pool.ts';
 import { tellResult, tellSum, tellWorld } from './tell.ts';
 import { WORLDS } from './worlds.ts';
@@ -15,7 +16,7 @@ test('no order of events breaks a link, no step goes against evidence or user, a
       lines.push(tellResult(answer), ...(world === undefined ? [] : [`    ${tellWorld(world)}`]));
     },
   );
-  console.log([...lines, tellSum(answers)].join('\n'));
+  console.log([...lines, `${PROOF}${tellSum(answers)}`].join('\n'));
   for (const { world, told } of answers) expect(told, world).toBe('');
   expect(answers.map(({ world }) => world).sort()).toEqual(WORLDS.map(({ name }) => name).sort());
   for (const { world, closed } of answers) expect(closed, `${world} is explored to its end`).toBe(true);

@@ -1,5 +1,7 @@
 /** The gate itself, before a fake API server: a proxy that lets everything through would make every crash test pass. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -109,6 +111,17 @@ test('what is unanswered has arrived', async () => {
   expect(judged.written).toHaveLength(1);
   end.abort(new Error('killed'));
   await expect(written).rejects.toThrow('killed');
+});
+
+test('it closes although somebody is still there', { timeout: 5_000 }, async () => {
+  const { clusters } = JSON.parse(await readFile(gate.kubeconfig, 'utf8')) as {
+    clusters: [{ cluster: { server: string } }];
+  };
+  const socket = connect(Number(new URL(clusters[0].cluster.server).port), '127.0.0.1');
+  const gone = once(socket, 'close');
+  await once(socket, 'connect');
+  await gate[Symbol.asyncDispose]();
+  await gone;
 });
 
 test.each<[EventFate, readonly string[], string]>([

@@ -4,8 +4,8 @@ import { decodeLedger } from '../../src/api/ledger.ts';
 import { ANNOTATIONS, LABELS, LEDGER_KEY, ROLES, SECRET_KEYS } from '../../src/api/names.ts';
 import { parseCertificate, parseCertificates } from '../../src/pki/certificate.ts';
 import type { KubeObject } from '../../src/runtime/client.ts';
-import { type Follow, type Stored } from '../controllers/follow.ts';
-import { type LiveSecret, type Scene, textOf } from '../controllers/scene.ts';
+import { type Follow, type Stored } from './follow.ts';
+import { type LiveSecret, type Scene, textOf } from './scene.ts';
 
 /** By `Kind name`, each object as JSON with sorted keys. */
 export type EndState = ReadonlyMap<string, string>;
@@ -16,7 +16,10 @@ export function endStateOf(scene: Scene, others: readonly Follow<KubeObject>[]):
   const add = (kind: string, object: Stored, rest: object): void => {
     const { name, labels, annotations, finalizers, deletionTimestamp } = object.metadata;
     const metadata = { labels, annotations, finalizers, deleting: deletionTimestamp !== undefined };
-    found.set(`${kind} ${scrub(name)}`, scrub(JSON.stringify(sorted({ ...metadata, ...rest }), null, 1)));
+    // Two generations of one number differ by what is scrubbed.
+    let key = `${kind} ${scrub(name)}`;
+    while (found.has(key)) key += ', another';
+    found.set(key, scrub(JSON.stringify(sorted({ ...metadata, ...rest }), null, 1)));
   };
   for (const follow of [scene.cas, scene.certificates, scene.peers]) {
     for (const each of follow.list()) {

@@ -1,0 +1,191 @@
+/**
+ * The operator, as it is shipped, is killed right before and right after each of its writes, and each event of its watches is hidden, delayed
+ * or doubled: the end is the same as in an undisturbed life, no link breaks on the way, and the order of a rotation holds.
+ *
+ * One of each kind, stage and direction; with PROVE=all (`make prove`) every single write and event of a whole life.
+ */
+import { writeSync } from 'node:fs';
+import { beforeAll, expect, test } from 'vitest';
+import { Slots } from '../../src/probe/pacing.ts';
+import { bundle } from '../support/bundle.ts';
+import { PROOF } from '../support/proof.ts';
+import { testBed } from './bed.ts';
+import { type Case, casesOf, DISORDERS, type Fate, KILLS, packed, planOf, WORDS } from './cases.ts';
+import { differences } from './end-state.ts';
+import { type Ground, live, type Lived, type Moment, type Plan } from './life.ts';
+
+const bed = testBed(0);
+const PROVE = process.env['PROVE'] === 'all';
+// Minutes on two idle cores; nothing in a life has a time-out that a busy machine meets.
+const TIMEOUT = PROVE ? 24 * 3_600_000 : 3_600_000;
+/** Lives side by side. A life mostly waits for probes, a second apart; more of them than two cores bear make evidence stale. */
+const lanes = new Slots(8);
+const forEver = new AbortController().signal;
+
+const ground: { -readonly [Each in keyof Ground]: Ground[Each] } = {
+  client: bed.client,
+  operators: bed.operators,
+  program: '',
+  namespace: () => bed.cluster.namespace('life'),
+};
+
+const UNDISTURBED: Plan = { write: () => 'done', event: () => 'told' };
+
+/** Two lives in which nothing happens: what both come to is what every other has to come to. */
+let undisturbed: { readonly first: Lived; readonly second: Lived };
+
+beforeAll(async () => {
+  ground.program = await bundle();
+  const [first, second] = await Promise.all([live(ground, UNDISTURBED, null), live(ground, UNDISTURBED, null)]);
+  const faults = [...first.faults, ...second.faults];
+  for (const [name, rest] of first.rests) {
+    const found = differences(rest, second.rests.get(name) ?? new Map());
+    faults.push(...found.map((each) => `${name}, the second time: ${each}`));
+  }
+  if (faults.length > 0) throw new Error(`an undisturbed life:\n${faults.join('\n')}`);
+  undisturbed = { first, second };
+  const { writes, events, handshakes } = first;
+  say(`an undisturbed life has ${writes.length} writes and ${events.length} events, ${handshakes.ok} handshakes`);
+}, TIMEOUT);
+
+/** How often a moment is waited for that did not come again: how often a status is written depends on when something was seen. */
+const ROUNDS = 3;
+
+/** Lives with faults of which each case is lived once more alone. */
+const MOST_ASKED = 3;
+
+/** Lives that have some of these cases each, until all have happened. */
+class Lives {
+  readonly faults: string[] = [];
+  count = 0;
+  readonly handshakes = { ok: 0, failed: 0 };
+  readonly #happened = new Set<string>();
+  /** Kinds of moments that came in every life so far. */
+  #ever = both(kindsIn(undisturbed.first), kindsIn(undisturbed.second));
+  #asked = 0;
+
+  async run(cases: readonly Case[]): Promise<void> {
+    let left = cases;
+    for (let round = 1; round <= ROUNDS && left.length > 0; round += 1) {
+      const lives = packed(left);
+      const again = round === 1 ? '' : ` (${left.map(({ what }) => what).join('; ')})`;
+      say(`round ${round}: ${left.length} cases in ${lives.length} lives${again}`);
+      await Promise.all(lives.map((each) => this.#live(each)));
+      left = cases.filter(({ what }) => !this.#happened.has(what));
+    }
+    const kinds = new Set(cases.filter(({ what }) => this.#happened.has(what)).map(({ kind }) => kind));
+    // Few kinds depend on the moment, such as a status that is written because a probe was under way. What came every time must have happened.
+    const never = left.filter(
+      ({ kind, moments: [one] }) => !kinds.has(kind) && one !== undefined && this.#ever.has(one.kind),
+    );
+    this.faults.push(
+      ...new Set(never.map(({ kind }) => `${kind}: it never happened, although the like came in every life`)),
+    );
+  }
+
+  happened({ what }: Case): boolean {
+    return this.#happened.has(what);
+  }
+
+  async #live(cases: readonly Case[]): Promise<void> {
+    const { happened, faults } = await this.#once(cases);
+    for (const { what } of happened) this.#happened.add(what);
+    if (faults.length === 0) return;
+    // Which of them it was, each tells by itself; if everything is broken, a few answers will do.
+    const asks = happened.length > 1 && this.#asked < MOST_ASKED;
+    if (asks) this.#asked += 1;
+    const alone = asks ? await Promise.all(happened.map((each) => this.#once([each]))) : [];
+    const guilty = alone.flatMap((each) => (each.faults.length > 0 ? each.happened : []));
+    const title = guilty.length > 0 ? guilty : happened;
+    const together = asks && guilty.length === 0 ? ' (in one life; none of them alone)' : '';
+    const fault = [
+      `${title.map(({ what }) => what).join(' + ') || 'before anything had happened'}${together}`,
+      ...[...new Set([...faults, ...alone.flatMap((each) => each.faults)])].map((each) => `  ${each}`),
+    ].join('\n');
+    this.faults.push(fault);
+    say(fault);
+  }
+
+  async #once(cases: readonly Case[]): Promise<{ happened: readonly Case[]; faults: readonly string[] }> {
+    const lived = await lanes.run(() => live(ground, planOf(cases), undisturbed.first.rests), forEver);
+    const { met, handshakes, faults } = lived;
+    if (faults.length === 0) this.#ever = both(this.#ever, kindsIn(lived));
+    this.count += 1;
+    this.handshakes.ok += handshakes.ok;
+    this.handshakes.failed += handshakes.failed;
+    return { happened: cases.filter(({ moments }) => moments.some(({ id }) => met.has(id))), faults };
+  }
+}
+
+function kindsIn({ writes, events }: Lived): ReadonlySet<string> {
+  return new Set([...writes, ...events].map(({ kind }) => kind));
+}
+
+function both(one: ReadonlySet<string>, other: ReadonlySet<string>): ReadonlySet<string> {
+  return new Set([...one].filter((each) => other.has(each)));
+}
+
+/** At once, whatever the test runner keeps until the test ends: lives take minutes. */
+function say(line: string): void {
+  writeSync(process.stderr.fd, `crash: ${line}\n`);
+}
+
+function prove(line: string): void {
+  writeSync(process.stderr.fd, `${PROOF}${line}\n`);
+}
+
+/** What there is, kind by kind, and what of it was run. */
+function tell(
+  what: string,
+  moments: readonly Moment[],
+  fates: readonly Fate[],
+  cases: readonly Case[],
+  lives: Lives,
+): void {
+  const kinds = Map.groupBy(moments, ({ kind }) => kind);
+  for (const [kind, all] of kinds) {
+    const mine = cases.filter((each) => each.moments.some((moment) => moment.kind === kind));
+    const runs = fates.map((fate) => {
+      const [run, missed] = [true, false].map(
+        (yes) => mine.filter((each) => each.fate === fate && lives.happened(each) === yes).length,
+      );
+      return `${WORDS[fate]} ${run}${missed === 0 ? '' : ` (${missed} did not come again)`}`;
+    });
+    say(`  ${kind}: ${all.length} enumerated; ${runs.join(', ')}`);
+  }
+  const run = cases.filter((each) => lives.happened(each)).length;
+  prove(
+    `${moments.length} ${what} of ${kinds.size} kinds enumerated, ${cases.length} cases (${fates.map((fate) => WORDS[fate]).join(', ')}), ${run} run ` +
+      `in ${lives.count} lives with ${lives.handshakes.ok} handshakes, ${lives.handshakes.failed} failed; ${lives.faults.length} faults`,
+  );
+}
+
+/** In every fifteen writes five deaths: of one that has made a single write, then two, three, four and five, every other one of them in vain. */
+const AGAIN_AND_AGAIN: ReadonlyMap<number, (typeof KILLS)[number]> = new Map([
+  [0, 'unanswered'],
+  [2, 'lost'],
+  [5, 'unanswered'],
+  [9, 'lost'],
+  [14, 'unanswered'],
+]);
+
+// First, for this life is the longest.
+test.concurrent('killed again and again, the end is the same', { timeout: TIMEOUT }, async () => {
+  const plan: Plan = { write: (_, before) => AGAIN_AND_AGAIN.get(before % 15) ?? 'done', event: () => 'told' };
+  const lived = await lanes.run(() => live(ground, plan, undisturbed.first.rests), forEver);
+  prove(`killed again and again: ${lived.deaths} deaths in one life; ${lived.faults.length} faults`);
+  expect(lived.faults).toEqual([]);
+  expect(lived.deaths).toBeGreaterThan(50);
+});
+
+test.concurrent.each([
+  ['killed right before or right after a write', 'writes', KILLS],
+  ['an event hidden, delayed or doubled', 'events', DISORDERS],
+] as const)('%s, the end is the same', { timeout: TIMEOUT }, async (_, what, fates) => {
+  const [one, other] = [undisturbed.first[what], undisturbed.second[what]];
+  const cases = casesOf(one, other, fates, PROVE ? 'moment' : 'kind');
+  const lives = new Lives();
+  await lives.run(cases);
+  tell(what, one, fates, cases, lives);
+  expect(lives.faults).toEqual([]);
+});
