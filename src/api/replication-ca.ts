@@ -84,8 +84,8 @@ const approval = z.object({
     })
     .optional()
     .describe(
-      'What is approved: this stage and those before it, in the rotation to this generation and in no other. ' +
-        'Default: nothing. Example: {generation: 2, stage: Roll}',
+      'What is approved: this stage and those before it, in the rotation to this generation and in no other; also when that is turned ' +
+        'round and back again. Default: nothing. Example: {generation: 2, stage: Roll}',
     ),
 });
 
