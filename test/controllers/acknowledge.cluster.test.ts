@@ -81,6 +81,11 @@ test.concurrent(
         `^${stage} to generation 2: jane@example\\.com claims that \\S+/c uses revision ${revision} of its Secret \\(looked into its log, written down by field manager user\\)`,
       );
       await here.eventUntil('ReplicationCA', 'mesh', 'Acknowledged', note, TIMEOUT);
+      const logged = bed.operator.lines.filter(
+        ({ msg, fields }) =>
+          note.test(msg) && fields['reason'] === 'Acknowledged' && fields['key'] === `${here.namespace}/mesh`,
+      );
+      expect(logged, `the log, of ${stage}`).not.toEqual([]);
     }
     await here.stable('mesh', 2, TIMEOUT);
     expect(await links.stop()).toEqual([]);
