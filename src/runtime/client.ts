@@ -172,7 +172,7 @@ const PAGE = 500;
  * Greatest answer, and greatest line of a watch, in bytes. An object has 1.5 MiB at most (etcd), but a page of them has hundreds of that, and
  * is in memory four times while it is read: as pieces, as one, as text and as objects. Such a page is asked for in smaller ones.
  */
-const MAX_ANSWER = 16 << 20;
+const MAX_ANSWER = 8 << 20;
 /** A watch ends by the server's clock; this much later it has failed. */
 const WATCH_GRACE_MS = 15_000;
 
