@@ -150,23 +150,22 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     const observed = await Promise.all(
       member.endpoints.map(async ({ host, port, instances = 'One' }) => {
         const endpoint = `${host}:${port}`;
-        const run = () =>
-          slots.run(
-            () =>
-              probeEndpoint({
-                host,
-                port,
-                timeoutMs: facts.timeout,
-                control: set.control,
-                candidates: set.candidates,
-                ...(wanted === null || kept === undefined
-                  ? {}
-                  : { sessions: { ...wanted, kept: sessions.of(keyOf(facts.ca), kept.fingerprint, endpoint) } }),
-                signal,
-                ...(tools.resolve === undefined ? {} : { resolve: tools.resolve }),
-              }),
+        const run = (begun: () => void) =>
+          probeEndpoint({
+            host,
+            port,
+            timeoutMs: facts.timeout,
+            control: set.control,
+            candidates: set.candidates,
+            ...(wanted === null || kept === undefined
+              ? {}
+              : { sessions: { ...wanted, kept: sessions.of(keyOf(facts.ca), kept.fingerprint, endpoint) } }),
+            slots,
+            owner: keyOf(facts.ca),
+            begun,
             signal,
-          );
+            ...(tools.resolve === undefined ? {} : { resolve: tools.resolve }),
+          });
         return {
           host,
           port,
