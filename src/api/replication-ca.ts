@@ -84,8 +84,8 @@ const approval = z.object({
     })
     .optional()
     .describe(
-      'What is approved: this stage and those before it, in the rotation to this generation and in no other. ' +
-        'Default: nothing. Example: {generation: 2, stage: Roll}',
+      'What is approved: this stage and those before it, in the rotation to this generation and in no other; also when that is turned ' +
+        'round and back again. Default: nothing. Example: {generation: 2, stage: Roll}',
     ),
 });
 
@@ -121,8 +121,10 @@ const rotation = z.object({
   departed: setOf(memberName(), MAX_MEMBERS)
     .optional()
     .describe(
-      'Members (namespace/name of their ClusterCertificates) that were deleted during a rotation and are really gone; an entry ' +
-        'counts only while no ClusterCertificate of that name exists. Default: none. Example: [storage/vast3]',
+      'Members (namespace/name of their ClusterCertificates) that were deleted during a rotation and are really gone. An entry ' +
+        'counts while no ClusterCertificate of that name exists, while it is being deleted (though a finalizer holds it), and while it ' +
+        'may not be served: its namespace is not in allowedNamespaces any more, no ReplicationPeer beside the CA names it, or its ' +
+        'spec is invalid. Default: none. Example: [storage/vast3]',
     ),
 });
 

@@ -12,6 +12,8 @@ import { decodePem, encodePem, type PemBlock } from './pem.ts';
 /** Greatest PEM texts that are read, in characters: one certificate, and a bundle. */
 const MAX_CERTIFICATE_PEM = 36_500;
 const MAX_BUNDLE_PEM = 330_000;
+/** Two generations are in trust at most; more leaves room for what somebody else has put in, and is still little work. */
+const MAX_BUNDLE = 8;
 
 /** A certificate that was read. Immutable; holds little more than its DER, the rest is derived when asked for. */
 export interface Certificate {
@@ -95,10 +97,17 @@ export function parseCertificate(pem: string): Certificate {
 
 /**
  * Reads a bundle: one certificate or more, order kept, duplicates kept.
- * @throws PkiError `TooLarge` (over 330,000 characters, or one certificate over its own cap), `Malformed`, `Unsupported`
+ * @throws PkiError `TooLarge` (over 330,000 characters, over 8 certificates, or one certificate over its own cap), `Malformed`, `Unsupported`
  */
 export function parseCertificates(pem: string): Certificate[] {
-  return decodePem(pem, 'the bundle', MAX_BUNDLE_PEM).map(parseBlock);
+  const blocks = decodePem(pem, 'the bundle', MAX_BUNDLE_PEM);
+  if (blocks.length > MAX_BUNDLE) {
+    throw new PkiError(
+      'TooLarge',
+      `the bundle has ${blocks.length} certificates; at most ${MAX_BUNDLE} are read, and two generations are the most that it is to hold`,
+    );
+  }
+  return blocks.map(parseBlock);
 }
 
 function parseBlock({ label, der }: PemBlock): Certificate {

@@ -72,8 +72,9 @@ const MIN_SETTLE_MS = 750;
 const MAX_SETTLE_MS = 30_000;
 /** The newest are kept: a server may send as many as it likes, each with its certificate. */
 const MAX_SESSIONS = 8;
-/** A server that judges after the handshake closes in the same breath; this waits for it. */
+/** A server that judges after the handshake closes in the same breath; this waits for it, and never longer than that. */
 const MIN_LINGER_MS = 50;
+const MAX_LINGER_MS = 1_000;
 /** Nobody owes us data before we spoke; beyond this we stop reading and let the settle time decide. */
 const MAX_UNREAD_BYTES = 64 * 1024;
 const MAX_CHAIN = 16;
@@ -187,10 +188,7 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<At
     function linger(seen: 'finished' | 'ticket'): void {
       proof = seen;
       clearTimeout(verdictTimer);
-      verdictTimer = setTimeout(
-        () => settleUnheard({ kind: 'accepted', proof: seen }),
-        Math.max(MIN_LINGER_MS, roundTripMs),
-      );
+      verdictTimer = setTimeout(() => settleUnheard({ kind: 'accepted', proof: seen }), lingerFor(roundTripMs));
     }
 
     /**
@@ -261,6 +259,11 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<At
       return finished ? `no verdict within ${timeoutMs} ms` : `the TLS handshake did not end within ${timeoutMs} ms`;
     }
   });
+}
+
+/** How long to wait for a close that would come one round trip after the verdict. Who is slow to connect is not to be waited for long. */
+export function lingerFor(roundTripMs: number): number {
+  return Math.min(MAX_LINGER_MS, Math.max(MIN_LINGER_MS, roundTripMs));
 }
 
 /** By canary: a context is the costliest part of a handshake, in memory and, with the parsing of keys, in time. */

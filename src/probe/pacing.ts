@@ -27,49 +27,77 @@ export function pauseBetween({ intervalMs, maxProbesPerHour }: Pace, failures: n
   return Math.max(backedOff, HOUR_MS / maxProbesPerHour) * (1 + JITTER * random);
 }
 
-/** A bound on work done at one time; whoever waits is served in order. */
+interface Waiting {
+  readonly owner: string;
+  readonly taken: () => void;
+}
+
+/**
+ * A bound on work done at one time. None stays free while somebody waits; of those who wait, whoever's owner has the fewest is served next,
+ * in order. So an owner with much to do, say with many dead endpoints, holds no more than its share as soon as others come.
+ */
 export class Slots {
   #free: number;
-  readonly #waiting: (() => void)[] = [];
+  readonly #held = new Map<string, number>();
+  readonly #waiting: Waiting[] = [];
 
   constructor(count = 16) {
     this.#free = count;
   }
 
   /** Runs `work` when a slot is free. Rejects with `signal.reason` when aborted while it waits. */
-  async run<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    await this.#take(signal);
+  async run<T>(owner: string, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    await this.#take(owner, signal);
     try {
+      signal.throwIfAborted();
       return await work();
     } finally {
-      this.#give();
+      this.#give(owner);
     }
   }
 
-  #take(signal: AbortSignal): Promise<void> {
+  #take(owner: string, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.#free > 0) {
       this.#free -= 1;
+      this.#count(owner, 1);
       return Promise.resolve();
     }
     return new Promise((resolve, reject) => {
-      const taken = (): void => {
-        signal.removeEventListener('abort', aborted);
-        resolve();
+      const waiting: Waiting = {
+        owner,
+        taken: () => {
+          signal.removeEventListener('abort', aborted);
+          resolve();
+        },
       };
       const aborted = (): void => {
-        this.#waiting.splice(this.#waiting.indexOf(taken), 1);
+        this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
         reject(signal.reason);
       };
       signal.addEventListener('abort', aborted, { once: true });
-      this.#waiting.push(taken);
+      this.#waiting.push(waiting);
     });
   }
 
-  #give(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#free += 1;
-    else next();
+  #give(owner: string): void {
+    this.#count(owner, -1);
+    const held = (each: Waiting): number => this.#held.get(each.owner) ?? 0;
+    let [next] = this.#waiting;
+    if (next === undefined) {
+      this.#free += 1;
+      return;
+    }
+    for (const each of this.#waiting) if (held(each) < held(next)) next = each;
+    this.#waiting.splice(this.#waiting.indexOf(next), 1);
+    this.#count(next.owner, 1);
+    next.taken();
+  }
+
+  #count(owner: string, by: 1 | -1): void {
+    const held = (this.#held.get(owner) ?? 0) + by;
+    if (held === 0) this.#held.delete(owner);
+    else this.#held.set(owner, held);
   }
 }
 
@@ -98,6 +126,8 @@ interface Endpoint<T> {
   readonly waiting: Map<string, number>;
 }
 
+type Run<T> = (begun: () => void) => Promise<T>;
+
 /**
  * Paces the probes of all endpoints of one process. Several may ask at one endpoint, each at its own pace; how often the endpoint is
  * probed in all stays bounded, and who waits longest is next. Whoever asks the same as before shares the answer.
@@ -117,12 +147,13 @@ export class Pacer<T> {
 
   /**
    * Probes an endpoint if it may be probed now, or joins a probe that asks the same and is under way or recent enough.
-   * A probe that throws counts as one that did not reach; its error goes to all who joined.
+   * A probe that throws counts as one that did not reach, unless it had not begun: then nobody was asked. Its error goes to all who joined.
    * @param endpoint `host:port`
    * @param asker for whom: its questions replace each other, those of others do not
    * @param question whatever makes an older answer useless: ledger epoch, revision, generations asked for
+   * @param run calls `begun` when it begins to dial
    */
-  async probe(endpoint: string, asker: string, question: string, pace: Pace, run: () => Promise<T>): Promise<Paced<T>> {
+  async probe(endpoint: string, asker: string, question: string, pace: Pace, run: Run<T>): Promise<Paced<T>> {
     const state: Endpoint<T> = this.#endpoints.get(endpoint) ?? untouched();
     this.#endpoints.set(endpoint, state);
     for (;;) {
@@ -165,9 +196,11 @@ export class Pacer<T> {
     }
   }
 
-  async #visit(state: Endpoint<T>, asker: string, question: string, run: () => Promise<T>): Promise<Paced<T>> {
+  async #visit(state: Endpoint<T>, asker: string, question: string, run: Run<T>): Promise<Paced<T>> {
     const startedAt = this.#now();
-    const result = run().then(
+    const before = { last: state.last, own: state.visits.get(asker) };
+    let begun = false;
+    const result = run(() => (begun = true)).then(
       (value) => {
         visit.answered = true;
         state.failures = this.#reached(value) ? 0 : state.failures + 1;
@@ -175,7 +208,12 @@ export class Pacer<T> {
       },
       (error: unknown) => {
         visit.answered = false;
-        state.failures += 1;
+        if (begun) state.failures += 1;
+        else {
+          state.last = before.last;
+          if (before.own === undefined) state.visits.delete(asker);
+          else state.visits.set(asker, before.own);
+        }
         throw error;
       },
     );

@@ -57,28 +57,56 @@ export interface ProbeRequest {
   /** The candidate whose sessions are kept, and where; offered once it is refused, if it is being dropped. None: of no interest. */
   readonly sessions?: { readonly generation: number; readonly dropping: boolean; readonly kept: EndpointSessions };
   readonly resolve?: Resolve;
-  /** Bounds the handshakes that a process makes at one time. */
+  /** Bounds the handshakes that a process makes at one time, and for whom this one is. */
   readonly slots?: Slots;
+  readonly owner?: string;
+  /** Called when it is its turn and it begins to look. */
+  readonly begun?: () => void;
+  /** Bound on all handshakes with one address, from then on. Default 30 s. */
+  readonly maxMs?: number;
   readonly signal: AbortSignal;
 }
 
 /** More than a replication endpoint can mean; a name with more is a mistake or an attack. */
 const MAX_ADDRESSES = 32;
+/** Of one address, all its handshakes: whoever answers slowly, again and again, is not to hold others up. */
+const MAX_PROBE_MS = 30_000;
 
 /**
  * Probes every address of an endpoint, one handshake at a time per address: one for the control, then per
  * candidate one (trusted) or two (refused); up to five where a TLS 1.3 server gives no positive sign. With a generation
- * that is dropped up to four more for each of the two TLS versions.
+ * that is dropped up to four more for each of the two TLS versions. An address that is not done when the time is up is unreachable.
  * @returns one observation per address, or a single unreachable one when the name gives none
  * @throws only `signal.reason`, or for a canary that is no certificate
  */
 export async function probeEndpoint(request: ProbeRequest): Promise<EndpointObservation[]> {
-  const { host, port, signal } = request;
+  const { host, port, signal, slots = new Slots(), owner = '', begun = () => {} } = request;
   signal.throwIfAborted();
-  const addresses = await addressesOf(request);
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> =>
+    slots.run(
+      owner,
+      () => {
+        begun();
+        return work();
+      },
+      signal,
+    );
+  const addresses = net.isIP(host) === 0 ? await inTurn(() => addressesOf(request)) : [host];
   if ('reason' in addresses) return [{ kind: 'unreachable', address: host, port, connections: 0, ...addresses }];
-  const slots = request.slots ?? new Slots();
-  return Promise.all(addresses.map((address) => slots.run(() => new AddressProbe(request, address).run(), signal)));
+  return Promise.all(addresses.map((address) => inTurn(() => probeAddress(request, address))));
+}
+
+async function probeAddress(request: ProbeRequest, address: string): Promise<EndpointObservation> {
+  const { port, signal, maxMs = MAX_PROBE_MS } = request;
+  const up = AbortSignal.timeout(maxMs);
+  const probe = new AddressProbe({ ...request, signal: AbortSignal.any([signal, up]) }, address);
+  try {
+    return await probe.run();
+  } catch (error) {
+    if (signal.aborted || !up.aborted) throw error;
+    const message = `it answers too slowly: after ${maxMs / 1000} s it was not known what it accepts`;
+    return { kind: 'unreachable', address, port, reason: 'Timeout', message, connections: probe.connections };
+  }
 }
 
 interface NoAddresses {
@@ -92,7 +120,6 @@ async function addressesOf({
   timeoutMs,
   signal,
 }: ProbeRequest): Promise<readonly string[] | NoAddresses> {
-  if (net.isIP(host) !== 0) return [host];
   const found = await resolved(host, resolve, timeoutMs, signal);
   if (found === null) return { reason: 'NameNotResolved', message: `the name ${host} does not resolve` };
   const addresses = [...new Set(found)];
@@ -144,6 +171,11 @@ class AddressProbe {
   constructor(request: ProbeRequest, address: string) {
     this.#request = request;
     this.#address = address;
+  }
+
+  /** TCP connections so far. */
+  get connections(): number {
+    return this.#connections;
   }
 
   async run(): Promise<EndpointObservation> {

@@ -20,7 +20,7 @@ export interface SecretFact {
 /** A ClusterCertificate that exists and names this CA. */
 export interface CertificateFact {
   readonly uid: string;
-  /** Null: it may be issued. Otherwise why it is not taken into the roster yet. */
+  /** Null: it may be served. Otherwise why it is not taken into the roster, and gets no grant. */
   readonly barred: Blocker | null;
   readonly secret: SecretFact | null;
 }

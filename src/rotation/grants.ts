@@ -1,7 +1,7 @@
 import type { Ledger, RosterEntry, Rotation } from '../api/ledger.ts';
 import { contentOf, sameBundle } from './content.ts';
 import { ask, type Finding, neededForGrant, OK, proofOf, proofOfReopened } from './evidence.ts';
-import type { Facts, MemberKey, SecretFact } from './facts.ts';
+import type { Blocker, Facts, MemberKey, SecretFact } from './facts.ts';
 import { cut, inventory } from './matrix.ts';
 import { names, type Story } from './story.ts';
 
@@ -35,15 +35,16 @@ export function findProofs(facts: Facts, { rotation, roster }: Rotating, now: nu
 function findProof(facts: Facts, rotation: Rotation, member: MemberKey, entry: RosterEntry, now: number): Finding {
   const certificate = facts.certificates.get(member);
   if (certificate === undefined) return ask(facts, rotation, member, null, proofOf(rotation), entry.since, now);
+  const { barred, secret } = certificate;
+  if (barred !== null && (isWaiting(entry) || secret === null || !written(secret, entry)))
+    return barredBy(barred, member, entry);
   if (isWaiting(entry)) {
-    if (certificate.barred !== null) return { ok: false, contrary: false, ...certificate.barred };
     const message =
       entry.grant === null
         ? `${member} waits for its turn.`
         : `${member} was about to change when the rotation turned round; it is turned round before any other.`;
     return { ok: false, contrary: false, reason: 'WaitingForGrant', message };
   }
-  const { secret } = certificate;
   if (secret !== null && !written(secret, entry)) {
     return {
       ok: false,
@@ -55,6 +56,12 @@ function findProof(facts: Facts, rotation: Rotation, member: MemberKey, entry: R
   const since = isOpen(entry) ? entry.since : rotation.provenEpoch;
   const questions = entry.grant === 'Reopened' ? proofOfReopened(rotation) : proofOf(rotation);
   return ask(facts, rotation, member, secret, questions, since, now);
+}
+
+/** A member that may not be served any more is not waited for in vain: whoever owns the CA can let it go. */
+function barredBy({ reason, message }: Blocker, member: MemberKey, entry: RosterEntry): Finding {
+  const remedy = issued(entry) ? ` If ${member} is really gone, name it in spec.rotation.departed.` : '';
+  return { ok: false, contrary: false, reason, message: `${message}${remedy}` };
 }
 
 /** Whether a Secret was written under the grant that its roster entry carries, with that content (design rule 3). */

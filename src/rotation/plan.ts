@@ -80,7 +80,7 @@ type Step = Pick<Decision, 'ledger' | 'findings' | 'held' | 'hold'>;
 /** One thing at a time: turn round; else mark what is proven; else grant; else leave the stage. */
 function rotate(facts: Facts, given: Rotating, wanted: Wanted, epoch: number, now: number, story: Story): Step {
   const { wish } = facts;
-  const rotating = wanted.kind === 'reverse' ? reverse(given, epoch, now, story) : given;
+  const rotating = wanted.kind === 'reverse' ? reverse(given, wish.approval, epoch, now, story) : given;
   const findings = findProofs(facts, rotating, now);
   const step: Step = { ledger: rotating, findings, held: new Map(), hold: null };
   if (rotating !== given || wanted.kind === 'unavailable' || wish.deleting) return step;

@@ -6,7 +6,8 @@ import { namespaceOf } from './story.ts';
 /**
  * Who is a member now. While Stable a joiner is admitted with its content at once; in a rotation it is only entered,
  * and its first Secret is a grant like any other (design rule 5). A member leaves when its ClusterCertificate is known
- * to be gone, in a rotation only when `spec.rotation.departed` says that it is really gone (rule 7).
+ * to be gone, in a rotation only when `spec.rotation.departed` says that it is really gone (rule 7). That word counts as well of a member
+ * that may not be served any more: else whoever keeps an object from going (a finalizer) would hold the rotation.
  * @param epoch the epoch of the ledger that is being made
  */
 export function updateRoster(facts: Facts, epoch: number, story: Story): Ledger['roster'] {
@@ -16,15 +17,16 @@ export function updateRoster(facts: Facts, epoch: number, story: Story): Ledger[
 
   for (const [member, entry] of ledger.roster) {
     const certificate = certificates.get(member);
-    if (certificate !== undefined) {
+    const departed = wish.departed.has(member);
+    if (certificate !== undefined && !(departed && certificate.barred !== null)) {
       if (certificate.uid !== entry.uid) {
         next.set(member, { ...entry, uid: certificate.uid });
         changed = true;
       }
       continue;
     }
-    if (!watched(namespaceOf(member)) && !wish.departed.has(member)) continue;
-    const free = ledger.rotation === null || entry.leaf === null || wish.departed.has(member);
+    if (!watched(namespaceOf(member)) && !departed) continue;
+    const free = ledger.rotation === null || entry.leaf === null || departed;
     if (!free) continue;
     next.delete(member);
     changed = true;

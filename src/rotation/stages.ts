@@ -41,7 +41,7 @@ export function adoptGeneration(ledger: Ledger, number: number, record: Generati
  * be granted again; what was open keeps its slot and its content until the opposite grant may be given under the same conditions as any
  * grant (design rule 4): turning it round blindly would break links, for it may have arrived already.
  */
-export function reverse(rotating: Rotating, epoch: number, now: number, story: Story): Rotating {
+export function reverse(rotating: Rotating, approval: Approval, epoch: number, now: number, story: Story): Rotating {
   const { rotation } = rotating;
   const { from: to, to: from } = rotation;
   const turned: Rotation = {
@@ -57,7 +57,7 @@ export function reverse(rotating: Rotating, epoch: number, now: number, story: S
   story.tell(
     'Normal',
     'RotationReversed',
-    `spec.rotation.generation is ${to} again: stage ${rotation.stage} to generation ${from} becomes ${turned.stage} to generation ${to}`,
+    `spec.rotation.generation is ${to} again: stage ${rotation.stage} to generation ${from} becomes ${turned.stage} to generation ${to}${stillApproved(approval, turned)}`,
   );
   const roster = new Map<MemberKey, RosterEntry>();
   for (const [member, entry] of rotating.roster) {
@@ -158,6 +158,15 @@ function holdOf({ direction, stage, to, provenSince }: Rotation, wish: Wish, now
 function approved({ required, upTo }: Approval, generation: number, stage: Approvable): boolean {
   if (!required.includes(stage)) return true;
   return upTo?.generation === generation && (upTo.stage === 'Drop' || stage === 'Roll');
+}
+
+/**
+ * An approval is part of what is wanted, like the number: as long as it stands there it counts, also for a rotation that was turned round
+ * twice. Nobody is to be surprised by that.
+ */
+function stillApproved({ required, upTo }: Approval, { direction, to }: Rotation): string {
+  if (direction !== 'Forward' || required.length === 0 || upTo?.generation !== to) return '';
+  return `; spec.rotation.approval.upTo still approves it up to ${upTo.stage}: take that out if it is to wait for you again`;
 }
 
 function nextStage(rotating: Rotating, wish: Wish, epoch: number, now: number, story: Story): Ledger {

@@ -1,6 +1,7 @@
 import { backoff, type Clock, sleep, systemClock } from './clock.ts';
 import { type CredentialSource, inClusterCredentials, kubeconfigCredentials } from './credentials.ts';
 import {
+  AnswerTooLargeError,
   ApiError,
   apiErrorOf,
   apiErrorOfStatus,
@@ -66,6 +67,8 @@ export interface ListOptions extends CallOptions {
 export interface ListPage<T> extends ObjectList<T> {
   /** Hand this to the next `listPage`; null after the last page. */
   readonly continue: string | null;
+  /** How many objects were asked for in the end; what comes next is as large, so ask for no more of it. */
+  readonly limit: number;
 }
 
 export interface DeleteOptions extends CallOptions {
@@ -108,7 +111,7 @@ export interface Client {
   getMetadata(resource: Resource, ref: ObjectRef, options?: CallOptions): Promise<KubeObject>;
   /** All objects at one version, read in pages. */
   list<T = KubeObject>(resource: Resource, options?: ListOptions): Promise<ObjectList<T>>;
-  /** One page; Expired (410) when the continue token is too old. */
+  /** One page; Expired (410) when the continue token is too old. Smaller than asked for where the objects are large. */
   listPage<T = KubeObject>(
     resource: Resource,
     options?: ListOptions & { readonly limit?: number; readonly continue?: string | null },
@@ -165,6 +168,11 @@ export function createClient({
 const JSON_TYPE = 'application/json';
 const METADATA_TYPE = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
 const PAGE = 500;
+/**
+ * Greatest answer, and greatest line of a watch, in bytes. An object has 1.5 MiB at most (etcd), but a page of them has hundreds of that, and
+ * is in memory four times while it is read: as pieces, as one, as text and as objects. Such a page is asked for in smaller ones.
+ */
+const MAX_ANSWER = 8 << 20;
 /** A watch ends by the server's clock; this much later it has failed. */
 const WATCH_GRACE_MS = 15_000;
 
@@ -226,9 +234,11 @@ class HttpClient implements Client {
       try {
         const items: T[] = [];
         let token: string | null = null;
+        let limit = PAGE;
         for (;;) {
-          const page: ListPage<T> = await this.listPage<T>(resource, { ...options, continue: token });
-          items.push(...page.items);
+          const page: ListPage<T> = await this.listPage<T>(resource, { ...options, limit, continue: token });
+          for (const item of page.items) items.push(item);
+          ({ limit } = page);
           token = page.continue;
           if (token === null) return { items, resourceVersion: page.resourceVersion };
         }
@@ -242,19 +252,27 @@ class HttpClient implements Client {
     resource: Resource,
     options: ListOptions & { readonly limit?: number; readonly continue?: string | null } = {},
   ): Promise<ListPage<T>> {
-    const { namespace, labelSelector, fieldSelector, limit = PAGE } = options;
-    const query = { limit, continue: options.continue ?? undefined, labelSelector, fieldSelector };
-    const text = await this.#call({
-      verb: 'list',
-      method: 'GET',
-      resource,
-      ref: { namespace },
-      query,
-      ...read(options, LIST),
-    });
+    const { namespace, labelSelector, fieldSelector } = options;
+    let { limit = PAGE } = options;
+    let text: string | null = null;
+    while (text === null) {
+      const query = { limit, continue: options.continue ?? undefined, labelSelector, fieldSelector };
+      const call: Call = { verb: 'list', method: 'GET', resource, ref: { namespace }, query, ...read(options, LIST) };
+      try {
+        text = await this.#call(call);
+      } catch (error) {
+        if (!(error instanceof AnswerTooLargeError) || limit === 1) throw error;
+        limit = Math.ceil(limit / 8);
+      }
+    }
     const page = parse<{ items?: T[] | null; metadata: { resourceVersion: string; continue?: string } }>(text);
     const { resourceVersion, continue: next } = page.metadata;
-    return { items: page.items ?? [], resourceVersion, continue: next === undefined || next === '' ? null : next };
+    return {
+      items: page.items ?? [],
+      resourceVersion,
+      continue: next === undefined || next === '' ? null : next,
+      limit,
+    };
   }
 
   async create<T extends ApiObject>(resource: Resource, object: T, options: WriteOptions = {}): Promise<T> {
@@ -326,7 +344,7 @@ class HttpClient implements Client {
   async watch(resource: Resource, options: WatchOptions, onEvent: (event: WatchEvent) => void): Promise<void> {
     const { namespace, labelSelector, fieldSelector, resourceVersion, timeoutSeconds, signal } = options;
     const what = () => describe({ verb: 'watch', resource, ref: { namespace } });
-    const lines = new LineSplitter((line) => onEvent(eventOf(line, what)));
+    const lines = new LineSplitter((line) => onEvent(eventOf(line, what)), MAX_ANSWER);
     const timeoutMs = timeoutSeconds * 1000 + WATCH_GRACE_MS;
     const response = await this.#transport.send({
       method: 'GET',
@@ -342,6 +360,7 @@ class HttpClient implements Client {
       timeoutMs,
       signal,
       onChunk: (chunk) => lines.push(chunk),
+      maxBytes: MAX_ANSWER,
       describe: what,
     });
     if (response.status >= 300) throw apiErrorOf(what(), response.status, response.text, response.retryAfter);
@@ -362,6 +381,7 @@ class HttpClient implements Client {
       headers,
       body: call.body === undefined ? undefined : JSON.stringify(call.body),
       signal: call.signal,
+      maxBytes: MAX_ANSWER,
       maySend: call.method === 'GET' ? undefined : this.#mayWrite,
       describe: what,
     };

@@ -90,6 +90,14 @@ function reasonOf(status: number): string {
   }
 }
 
+/** The answer is larger than anything is read; what came of it is let go. */
+export class AnswerTooLargeError extends Error {
+  constructor(what: string, maxBytes: number) {
+    super(`${what}: the answer is larger than ${maxBytes} bytes`);
+    this.name = 'AnswerTooLargeError';
+  }
+}
+
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

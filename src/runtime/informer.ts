@@ -21,6 +21,8 @@ export interface InformerOptions<T> {
   /** All namespaces when left out. */
   readonly namespace?: string | undefined;
   readonly labelSelector?: string | undefined;
+  /** Objects in one page of a list. Default: the client's. */
+  readonly pageSize?: number | undefined;
   /**
    * What the store holds of an object; the rest is garbage at once. When it throws, the object is logged and kept out of the store (one that
    * must stay visible needs a `keep` that returns a value for it).
@@ -57,6 +59,8 @@ export class Informer<T> {
   readonly #stop = new AbortController();
   readonly #firstList = Promise.withResolvers<void>();
   #listed = new Set<string>();
+  /** Of the list under way: as large as its pages could be so far. */
+  #limit: number | undefined;
   #synced = false;
   #refused = false;
   #running: Promise<void> | null = null;
@@ -155,7 +159,15 @@ export class Informer<T> {
   async #readPage(token: string | null): Promise<Outcome> {
     const { client, resource, namespace, labelSelector } = this.#options;
     const { signal } = this.#stop;
-    const page = await client.listPage<KubeObject>(resource, { namespace, labelSelector, signal, continue: token });
+    if (token === null) this.#limit = this.#options.pageSize;
+    const page = await client.listPage<KubeObject>(resource, {
+      namespace,
+      labelSelector,
+      signal,
+      continue: token,
+      ...(this.#limit === undefined ? {} : { limit: this.#limit }),
+    });
+    this.#limit = page.limit;
     if (token === null) this.#listed = new Set();
     const apiVersion = apiVersionOf(resource);
     for (const object of page.items) {

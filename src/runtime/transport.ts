@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { buildConnector, Client, type Dispatcher, Pool } from 'undici';
 import type { Clock } from './clock.ts';
 import { CredentialCache, type Credentials, type CredentialSource, type TlsMaterial } from './credentials.ts';
-import { FencedError, NoAnswerError } from './errors.ts';
+import { AnswerTooLargeError, FencedError, NoAnswerError } from './errors.ts';
 
 /** One HTTP exchange. */
 export interface HttpRequest {
@@ -18,6 +18,8 @@ export interface HttpRequest {
   readonly maySend?: (() => boolean) | undefined;
   /** Receives the body of a 2xx answer piece by piece; what it throws ends the exchange. Such exchanges have connections of their own. */
   readonly onChunk?: ((chunk: Buffer) => void) | undefined;
+  /** Greatest body that is kept; a larger one is an AnswerTooLargeError as soon as that shows. Of no meaning with `onChunk`. */
+  readonly maxBytes: number;
   /** Names the request in errors. */
   describe(): string;
 }
@@ -221,6 +223,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #retryAfter: string | undefined;
   #date: string | undefined;
   #chunks: Buffer[] = [];
+  #bytes = 0;
 
   constructor(
     request: HttpRequest,
@@ -261,7 +264,11 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#settled) return;
     if (this.#request.onChunk === undefined || this.#status >= 300) {
-      this.#chunks.push(chunk);
+      this.#bytes += chunk.length;
+      if (this.#bytes > this.#request.maxBytes) {
+        this.#chunks = [];
+        this.#fail(new AnswerTooLargeError(this.#request.describe(), this.#request.maxBytes));
+      } else this.#chunks.push(chunk);
       return;
     }
     try {

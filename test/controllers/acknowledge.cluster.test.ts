@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { ANNOTATIONS } from '../../src/api/names.ts';
+import { parseObject } from '../../src/api/parse.ts';
 import { isProblem, keepSecret } from '../../src/controllers/shared/secrets.ts';
 import { testBed } from './bed.ts';
 import { Member } from './member.ts';
@@ -50,7 +51,9 @@ async function meshWithUnprobed() {
       'written',
       ({ metadata }) => Number(metadata.annotations?.[ANNOTATIONS.epoch]) >= since,
     );
-    const kept = keepSecret(here.secret('c'));
+    const claimant = parseObject('ClusterCertificate', here.certificates.get('c'));
+    if (!claimant.ok) throw new Error(claimant.problems.join());
+    const kept = keepSecret(here.secret('c'), claimant.object);
     if (kept.kind !== 'member' || isProblem(kept.content)) throw new Error('c has no usable Secret');
     const { revision } = kept.content;
     await here.certificates.until(
@@ -81,6 +84,11 @@ test.concurrent(
         `^${stage} to generation 2: jane@example\\.com claims that \\S+/c uses revision ${revision} of its Secret \\(looked into its log, written down by field manager user\\)`,
       );
       await here.eventUntil('ReplicationCA', 'mesh', 'Acknowledged', note, TIMEOUT);
+      const logged = bed.operator.lines.filter(
+        ({ msg, fields }) =>
+          note.test(msg) && fields['reason'] === 'Acknowledged' && fields['key'] === `${here.namespace}/mesh`,
+      );
+      expect(logged, `the log, of ${stage}`).not.toEqual([]);
     }
     await here.stable('mesh', 2, TIMEOUT);
     expect(await links.stop()).toEqual([]);

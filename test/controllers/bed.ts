@@ -18,6 +18,8 @@ export interface Bed {
   readonly client: Client;
   /** The one that `shared` started. */
   readonly operator: OperatorProcess;
+  /** A kubeconfig (a path) with the rights of the shared operator. */
+  kubeconfig(): Promise<string>;
   /** A namespace that the shared operator watches and that no test had before. */
   scene(): Promise<Scene>;
   /** Namespaces (so many fresh ones, or these) with rights for an operator that the test starts itself. */
@@ -40,7 +42,10 @@ export function testBed(namespaces: number, options: StartOptions = {}, cluster:
   const operators = testOperators(cluster);
   const client = loadClient({ kubeconfig: cluster.kubeconfig, userAgent: 'tests' });
   const free: string[] = [];
-  const shared: { operator: OperatorProcess | null } = { operator: null };
+  const shared: { operator: OperatorProcess | null; installation: Installation | null } = {
+    operator: null,
+    installation: null,
+  };
 
   const fresh = (count: number): Promise<string[]> =>
     Promise.all(Array.from({ length: count }, () => cluster.namespace('controllers')));
@@ -53,7 +58,8 @@ export function testBed(namespaces: number, options: StartOptions = {}, cluster:
   if (namespaces > 0) {
     beforeAll(async () => {
       free.push(...(await fresh(namespaces)));
-      shared.operator = await (await operators.install([...free])).start({ leaseSeconds: 60, ...options });
+      shared.installation = await operators.install([...free]);
+      shared.operator = await shared.installation.start({ leaseSeconds: 60, ...options });
     });
     beforeEach(({ onTestFailed }) =>
       onTestFailed(() => void process.stderr.write(`the operator's last lines:\n${shared.operator?.tail(15) ?? ''}\n`)),
@@ -67,6 +73,10 @@ export function testBed(namespaces: number, options: StartOptions = {}, cluster:
     get operator() {
       if (shared.operator === null) throw new Error('there is no shared operator');
       return shared.operator;
+    },
+    async kubeconfig() {
+      if (shared.installation === null) throw new Error('there is no shared operator');
+      return shared.installation.kubeconfig();
     },
     async scene() {
       const namespace = free.shift();

@@ -107,7 +107,7 @@ class Lives {
   }
 
   async #once(cases: readonly Case[]): Promise<{ happened: readonly Case[]; faults: readonly string[] }> {
-    const lived = await lanes.run(() => live(ground, planOf(cases), undisturbed.first.rests), forEver);
+    const lived = await lanes.run('life', () => live(ground, planOf(cases), undisturbed.first.rests), forEver);
     const { met, handshakes, faults } = lived;
     if (faults.length === 0) this.#ever = both(this.#ever, kindsIn(lived));
     this.count += 1;
@@ -172,7 +172,7 @@ const AGAIN_AND_AGAIN: ReadonlyMap<number, (typeof KILLS)[number]> = new Map([
 // First, for this life is the longest.
 test.concurrent('killed again and again, the end is the same', { timeout: TIMEOUT }, async () => {
   const plan: Plan = { write: (_, before) => AGAIN_AND_AGAIN.get(before % 15) ?? 'done', event: () => 'told' };
-  const lived = await lanes.run(() => live(ground, plan, undisturbed.first.rests), forEver);
+  const lived = await lanes.run('life', () => live(ground, plan, undisturbed.first.rests), forEver);
   prove(`killed again and again: ${lived.deaths} deaths in one life; ${lived.faults.length} faults`);
   expect(lived.faults).toEqual([]);
   expect(lived.deaths).toBeGreaterThan(50);

@@ -1,11 +1,12 @@
 /** Members that leave: while all is stable, in the middle of a rotation, and with their CA. */
 import { expect, test } from 'vitest';
+import { CLUSTER_CERTIFICATE } from '../../src/api/names.ts';
 import { testBed } from './bed.ts';
 import { expectGoodMember } from './openssl.ts';
 import { disorders, Links, Mesh, rounds } from './rotating.ts';
 import { ca, certificate, peer } from './scene.ts';
 
-const bed = testBed(5);
+const bed = testBed(6);
 const TIMEOUT = 120_000;
 
 test.concurrent('a certificate that is pruned while all is stable leaves at once, and its Secret stays', {
@@ -119,6 +120,35 @@ test.concurrent('a certificate that is pruned in a rollback holds it until it is
   expect(await links.stop()).toEqual([]);
   for (const name of ['a', 'b']) await expectGoodMember(here.secret(name));
   expect(disorders(here, 'mesh', 1)).toEqual([]);
+});
+
+test.concurrent('a dark member whose certificate is kept from going by a finalizer holds neither a rotation nor the deletion of its CA', {
+  timeout: TIMEOUT,
+}, async () => {
+  const here = await bed.scene();
+  await using mesh = await Mesh.start(here, ['a', 'b', 'c']);
+  const ref = { namespace: here.namespace, name: 'c' };
+  const finalizers = async (...names: readonly string[]) =>
+    here.client.patch(CLUSTER_CERTIFICATE, ref, { type: 'merge', body: { metadata: { finalizers: names } } });
+  mesh.member('c').behave('frozen');
+  await mesh.want({ generation: 2 });
+  await mesh.ledgerUntil('c was granted', ({ roster }) => roster.get(`${here.namespace}/c`)?.grant === 'Open');
+  await finalizers('example.com/mine');
+  await here.delete('ClusterCertificate', 'c');
+  await here.apply(mesh.peer(['a', 'b']));
+  await rounds(here, 'mesh', 3);
+  expect(here.ledger('mesh').roster.has(`${here.namespace}/c`), 'nobody has said that it is gone').toBe(true);
+
+  await mesh.want({ generation: 2, departed: [`${here.namespace}/c`] });
+  await here.stable('mesh', 2, 90_000);
+  expect([...here.ledger('mesh').roster.keys()]).toEqual(['a', 'b'].map((name) => `${here.namespace}/${name}`));
+  expect(disorders(here, 'mesh', 1)).toEqual([]);
+
+  for (const name of ['a', 'b']) await here.delete('ClusterCertificate', name);
+  await here.delete('ReplicationCA', 'mesh');
+  await here.cas.until('the CA is gone', () => here.cas.get('mesh') === undefined);
+  expect(here.certificates.get('c')?.metadata.finalizers).toEqual(['example.com/mine']);
+  await finalizers();
 });
 
 test.concurrent('a CA that is deleted in a rotation and created again goes on where it was', {

@@ -26,7 +26,7 @@ function left(change: { labels?: object; annotations?: object; name?: string } =
       annotations: { ...annotations, ...change.annotations },
     },
   } as KubeObject;
-  const kept = keepSecret(secret);
+  const kept = keepSecret(secret, null);
   return leftoverOf(new Map([[`storage/${secret.metadata.name}`, kept]]), certificate)?.meta.name ?? null;
 }
 

@@ -8,21 +8,29 @@ import { makeAuthority } from '../probe/pki.ts';
 const CA = { namespace: 'storage', name: 'mesh' };
 
 function forged(namespace: string, role: string) {
-  return keepSecret({
-    metadata: {
-      name: 'forged',
-      namespace,
-      uid: 'u',
-      resourceVersion: '1',
-      labels: { [LABELS.role]: role, [LABELS.ca]: 'mesh', [LABELS.caNamespace]: 'storage', [LABELS.certificate]: 'x' },
-      annotations: { [ANNOTATIONS.epoch]: '999999' },
+  return keepSecret(
+    {
+      metadata: {
+        name: 'forged',
+        namespace,
+        uid: 'u',
+        resourceVersion: '1',
+        labels: {
+          [LABELS.role]: role,
+          [LABELS.ca]: 'mesh',
+          [LABELS.caNamespace]: 'storage',
+          [LABELS.certificate]: 'x',
+        },
+        annotations: { [ANNOTATIONS.epoch]: '999999' },
+      },
+      data: {},
     },
-    data: {},
-  });
+    null,
+  );
 }
 
 function ledger(): LedgerSecret {
-  const kept = keepSecret(ledgerSecret(CA, emptyLedger('2026-10-01T00:00:00Z'), '1'));
+  const kept = keepSecret(ledgerSecret(CA, emptyLedger('2026-10-01T00:00:00Z'), '1'), null);
   if (kept.kind !== 'ledger') throw new Error('no ledger');
   return kept;
 }
@@ -52,7 +60,7 @@ test('only what the ledger does not name is left over, whatever number a label g
   const { certificate } = await makeAuthority('mesh G2');
   const kept = (uid: string, number: number) => {
     const secret = generationSecret(CA, number, certificate, 'a key');
-    return keepSecret({ ...secret, metadata: { ...secret.metadata, uid } });
+    return keepSecret({ ...secret, metadata: { ...secret.metadata, uid } }, null);
   };
   const record = { secretName: 's', fingerprint: certificate.fingerprint, secretUid: 'signer', passphraseRef: null };
   const empty = emptyLedger('2026-10-01T00:00:00Z');

@@ -13,7 +13,7 @@ function object(name: string, uid: string, resourceVersion: number, text = ''): 
 async function look() {
   const ready = Promise.withResolvers<(event: WatchEvent) => void>();
   const client = {
-    listPage: async <T>() => ({ items: [] as T[], resourceVersion: '1', continue: null }),
+    listPage: async <T>() => ({ items: [] as T[], resourceVersion: '1', continue: null, limit: 500 }),
     watch: (_resource: object, _options: object, onEvent: (event: WatchEvent) => void) => {
       ready.resolve(onEvent);
       return new Promise<void>(() => {});

@@ -1,86 +1,148 @@
-/** Which changes are looked at by whom: one that nobody looks at is never acted on. */
-import { expect, test } from 'vitest';
-import { API_VERSION, type Kind } from '../../src/api/names.ts';
+/** What is read of Secrets, and in which order: by real requests. */
+import { spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ANNOTATIONS, API_VERSION, type Kind } from '../../src/api/names.ts';
+import { memberMetadata } from '../../src/controllers/shared/secrets.ts';
 import { World } from '../../src/controllers/shared/world.ts';
-import { ApiError, type Client, type KubeObject, type Resource } from '../../src/runtime/client.ts';
+import type { KubeObject } from '../../src/runtime/client.ts';
+import { makeAuthority, makeLeaf } from '../probe/pki.ts';
+import { type Arrival, FakeApiServer } from '../runtime/fake-apiserver.ts';
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-const SPECS: Readonly<Record<Kind, object>> = {
-  ReplicationCA: { commonName: 'mesh' },
-  ClusterCertificate: { caRef: { name: 'mesh' } },
-  ReplicationPeer: { members: [{ name: 'mesh' }] },
-};
 
-function object(kind: Kind, resourceVersion: number, change: object = {}): KubeObject {
-  const metadata = {
-    name: 'mesh',
-    namespace: 'ns',
-    uid: 'u1',
-    resourceVersion: String(resourceVersion),
-    generation: 1,
-  };
-  return { apiVersion: API_VERSION, kind, metadata: { ...metadata, ...change }, spec: SPECS[kind] };
+let server: FakeApiServer;
+beforeEach(async () => {
+  server = await FakeApiServer.start();
+});
+afterEach(() => server.stop());
+
+const base64 = (content: string): string => Buffer.from(content).toString('base64');
+
+function certificate(name: string): KubeObject {
+  const metadata = { name, namespace: 'ns', uid: `uid-${name}`, resourceVersion: '1', generation: 1 };
+  const spec = { caRef: { name: 'mesh' }, secretTemplate: { labels: { team: 'a' }, annotations: { note: 'b' } } };
+  return { apiVersion: API_VERSION, kind: 'ClusterCertificate', metadata, spec };
 }
 
-/** A world of one object, whose watch breaks when the test says so, and what is marked in it. */
-async function look(kind: Kind) {
-  const stored = { object: object(kind, 1) };
-  const broken = Promise.withResolvers<never>();
-  const lists: PromiseWithResolvers<void>[] = [Promise.withResolvers(), Promise.withResolvers()];
-  const client = {
-    listPage: async (resource: Resource) => ({
-      items: resource.kind === kind ? [stored.object] : [],
+/** A member's Secret, with more in its metadata than we have put there. */
+function secret(name: string, data: Record<string, string>): KubeObject {
+  const { labels, annotations } = memberMetadata({ namespace: 'ns', name: 'mesh' }, name, `uid-${name}`, 'Retain', 7);
+  return {
+    metadata: {
+      name,
+      namespace: 'ns',
+      uid: `secret-${name}`,
       resourceVersion: '1',
-      continue: null,
-    }),
-    watch: async (resource: Resource) => {
-      if (resource.kind !== kind) return new Promise<void>(() => {});
-      lists.shift()?.resolve();
-      return lists.length === 1 ? broken.promise : new Promise<void>(() => {});
+      labels: { ...labels, team: 'a', other: 'x' },
+      annotations: { ...annotations, note: 'b', large: 'x'.repeat(200_000) },
+      finalizers: ['example.com/mine'],
     },
+    type: 'kubernetes.io/tls',
+    data,
   };
-  const marked: string[] = [];
+}
+
+async function content(): Promise<Record<string, string>> {
+  const authority = await makeAuthority('mesh G1');
+  const { certificate: leaf, key } = await makeLeaf(authority, 'a');
+  return { 'tls.crt': base64(leaf), 'tls.key': base64(key), 'ca.crt': base64(authority.certificate.pem) };
+}
+
+/** Answers lists page by page, as many objects as are asked for, and leaves watches open. */
+async function serve(objects: Readonly<Record<string, readonly KubeObject[]>>, watches = new Map<string, Arrival>()) {
+  for (;;) {
+    const arrival = await server.next();
+    const plural = arrival.path.split('/').at(-1) ?? '';
+    if (arrival.query.get('watch') === 'true') {
+      watches.set(plural, arrival);
+      continue;
+    }
+    const all = objects[plural] ?? [];
+    const from = Number(arrival.query.get('continue') ?? 0);
+    const to = from + Number(arrival.query.get('limit'));
+    arrival.page('1', all.slice(from, to), to < all.length ? String(to) : undefined);
+  }
+}
+
+async function look(objects: Parameters<typeof serve>[0]) {
+  void serve(objects);
+  const marks: (readonly [Kind, string])[] = [];
   const world = new World({
-    client: client as unknown as Client,
+    client: server.client(),
     namespaces: ['ns'],
-    mark: (which, key) => void marked.push(`${which} ${key}`),
+    mark: (kind, key) => void marks.push([kind, key]),
     log: silent,
   });
-  const [first, second] = lists;
   world.start();
-  await first?.promise;
-  marked.length = 0;
-  const views = { ReplicationCA: world.cas, ClusterCertificate: world.certificates, ReplicationPeer: world.peers };
-  return {
-    /** We write, and are answered with this; then the watch breaks, and the next list shows the same. */
-    async writeAndList(answer: KubeObject): Promise<readonly string[]> {
-      views[kind].remember(answer);
-      stored.object = answer;
-      broken.reject(new ApiError('watch', 410, 'Expired', 'too old'));
-      await second?.promise;
-      return marked;
-    },
-  };
+  await world.whenSettled(AbortSignal.timeout(10_000));
+  return { world, marks };
 }
 
-const KINDS: readonly Kind[] = ['ReplicationCA', 'ClusterCertificate', 'ReplicationPeer'];
+test('a Secret is read when its certificate asks for it; of one that nobody asks for only its place is kept', async () => {
+  const data = await content();
+  const { world, marks } = await look({
+    clustercertificates: [certificate('a')],
+    secrets: [secret('a', data), secret('b', data)],
+  });
+  const order = server.log.filter((line) => !line.includes('watch=true')).map((line) => line.split('/').at(-1));
+  expect(order.at(-1)).toMatch(/^secrets\?limit=100&labelSelector=/);
 
-test.each(KINDS)('%s: what our own write shows is no news', async (kind) => {
-  const watched = await look(kind);
-  expect(await watched.writeAndList(object(kind, 2))).not.toContain(`${kind} ns/mesh`);
+  const read = world.secrets.get('ns/a');
+  expect(read).toMatchObject({ kind: 'member', epoch: 7, content: { keyMatches: true } });
+  const ours = Object.values(ANNOTATIONS);
+  if (read?.kind !== 'member') throw new Error('it was not read');
+  expect(Object.keys(read.labels).filter((key) => !key.includes('/'))).toEqual(['team']);
+  expect(Object.keys(read.annotations).filter((key) => !ours.some((each) => each === key))).toEqual(['note']);
+  expect(read.meta.finalizers).toEqual([]);
+
+  const kept = world.secrets.get('ns/b');
+  expect(kept).toMatchObject({ kind: 'unclaimed', ca: 'ns/mesh', certificate: 'ns/b', epoch: 7 });
+  expect(JSON.stringify(kept).length).toBeLessThan(600);
+
+  marks.length = 0;
+  world.takeUp({ ...secret('b', data) });
+  expect(world.secrets.get('ns/b')?.kind, 'still nobody asks for it').toBe('unclaimed');
+  await world.stop();
 });
 
-// The watch would have shown it first; a list after a break shows only what came of both.
-test.each(
-  KINDS.flatMap((kind) => [
-    [
-      kind,
-      'was deleted',
-      { generation: 2, deletionTimestamp: '2026-01-01T00:00:00Z', finalizers: ['theirs'] },
-    ] as const,
-    [kind, 'was changed', { generation: 2 }] as const,
-  ]),
-)('%s: that it %s shortly before our own write is news all the same', async (kind, _, change) => {
-  const watched = await look(kind);
-  expect(await watched.writeAndList(object(kind, 3, change))).toContain(`${kind} ns/mesh`);
+test('one that was there before its certificate is taken up when that comes', async () => {
+  const data = await content();
+  const watches = new Map<string, Arrival>();
+  void serve({ secrets: [secret('b', data)] }, watches);
+  const marks: string[] = [];
+  const mark = (kind: Kind, key: string) => void marks.push(`${kind} ${key}`);
+  const world = new World({ client: server.client(), namespaces: ['ns'], mark, log: silent });
+  world.start();
+  await world.whenSettled(AbortSignal.timeout(10_000));
+  expect(world.secrets.get('ns/b')?.kind).toBe('unclaimed');
+  await expect.poll(() => watches.has('clustercertificates')).toBe(true);
+  watches.get('clustercertificates')?.event('ADDED', certificate('b'));
+  await expect.poll(() => world.certificates.get('ns/b')).toBeDefined();
+  marks.length = 0;
+  world.takeUp(secret('b', data));
+  expect(world.secrets.get('ns/b')).toMatchObject({ kind: 'member', content: { keyMatches: true } });
+  expect(marks, 'whoever waits for it looks again').toEqual(['ReplicationCA ns/mesh']);
+  const newer = secret('b', data);
+  newer.metadata.resourceVersion = '2';
+  await expect.poll(() => watches.has('secrets')).toBe(true);
+  watches.get('secrets')?.event('MODIFIED', newer);
+  await expect.poll(() => world.secrets.get('ns/b')?.meta.resourceVersion).toBe('2');
+  expect(world.secrets.get('ns/b')?.kind).toBe('member');
+  await world.stop();
 });
+
+test('a namespace full of Secrets of 1 MiB is read in less than 256 MiB', async () => {
+  const large = { 'tls.crt': base64('x'.repeat(1 << 20)) };
+  const secrets = Array.from({ length: 300 }, (_, i) => secret(`s${i}`, large));
+  void serve({ secrets });
+  const child = spawn(process.execPath, [fileURLToPath(new URL('world-process.ts', import.meta.url)), server.url], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  child.stdin.end(server.ca);
+  const { secrets: found, maxRssMiB } = JSON.parse(await text(child.stdout)) as { secrets: number; maxRssMiB: number };
+  console.log(`${found} Secrets, at most ${maxRssMiB} MiB`);
+  expect(found).toBe(300);
+  expect(maxRssMiB).toBeLessThan(256);
+}, 120_000);

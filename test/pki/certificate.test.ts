@@ -163,6 +163,11 @@ describe('PEM texts', () => {
   test('of bundles are refused over their cap, with a private key, or with one bad certificate', () => {
     const { pem } = leaf.certificate;
     expect(refusal(() => parseCertificates(pem.repeat(Math.ceil(330_001 / pem.length))))).toBe('TooLarge');
+    expect(parseCertificates(pem.repeat(8))).toHaveLength(8);
+    expect(() => parseCertificates(pem.repeat(9))).toThrow(
+      /^the bundle has 9 certificates; at most 8 are read, and two generations are the most that it is to hold$/,
+    );
+    expect(refusal(() => parseCertificates(pem.repeat(9)))).toBe('TooLarge');
     expect(refusal(() => parseCertificates(pem + encodePrivateKey(leaf.key, 'PKCS8')))).toBe('Malformed');
     expect(refusal(() => parseCertificates(pem + encodePem('CERTIFICATE', Buffer.from('hello'))))).toBe('Malformed');
     expect(refusal(() => parseCertificates(pem + encodePem('CERTIFICATE', Buffer.alloc(30_000))))).toBe('TooLarge');

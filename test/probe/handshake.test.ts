@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Authority } from '../../src/pki/issue.ts';
 import { Canaries, type Canary } from '../../src/probe/canary.ts';
-import { type Attempt, type HandshakeRequest, handshake } from '../../src/probe/handshake.ts';
+import { type Attempt, type HandshakeRequest, handshake, lingerFor } from '../../src/probe/handshake.ts';
 import { type Identity, makeAuthority, makeLeaf } from './pki.ts';
 import { closedPort, nodeServer, onPath, opensslServer, plainServer, programServer, slowProxy } from './servers.ts';
 
@@ -235,6 +235,14 @@ describe('servers that fail', () => {
     expect(outcome.kind).toBe('accepted');
     expect(took).toBeLessThan(2000);
   });
+});
+
+test.each([
+  [0.2, 50],
+  [250, 250],
+  [20_000, 1_000],
+])('after a connect that took %s ms a close is waited for %s ms', (roundTripMs, ms) => {
+  expect(lingerFor(roundTripMs)).toBe(ms);
 });
 
 test('an aborted attempt ends at once with the reason of its signal', async () => {

@@ -39,10 +39,14 @@ describe('slots', () => {
     const gates = Array.from({ length: 4 }, () => Promise.withResolvers<void>());
     const started: number[] = [];
     const all = gates.map(({ promise }, i) =>
-      slots.run(async () => {
-        started.push(i);
-        await promise;
-      }, forever),
+      slots.run(
+        'a',
+        async () => {
+          started.push(i);
+          await promise;
+        },
+        forever,
+      ),
     );
     await Promise.resolve();
     expect(started).toEqual([0, 1]);
@@ -57,19 +61,95 @@ describe('slots', () => {
 
   test('are given back by work that fails and by whoever stops waiting', async () => {
     const slots = new Slots(1);
-    await expect(slots.run(() => Promise.reject(new Error('broken')), forever)).rejects.toThrow('broken');
+    await expect(slots.run('a', () => Promise.reject(new Error('broken')), forever)).rejects.toThrow('broken');
     const gate = Promise.withResolvers<void>();
-    const busy = slots.run(() => gate.promise, forever);
+    const busy = slots.run('a', () => gate.promise, forever);
     const waiting = new AbortController();
-    const gone = slots.run(async () => 'never', waiting.signal);
-    const next = slots.run(async () => 'next', forever);
+    const gone = slots.run('a', async () => 'never', waiting.signal);
+    const next = slots.run('a', async () => 'next', forever);
     waiting.abort(new Error('gone'));
     await expect(gone).rejects.toThrow('gone');
     gate.resolve();
     await busy;
     expect(await next).toBe('next');
-    await expect(slots.run(async () => 'late', waiting.signal)).rejects.toThrow('gone');
-    expect(await slots.run(async () => 'free', forever)).toBe('free');
+    await expect(slots.run('a', async () => 'late', waiting.signal)).rejects.toThrow('gone');
+    expect(await slots.run('a', async () => 'free', forever)).toBe('free');
+  });
+});
+
+describe('slots of several owners', () => {
+  const forever = new AbortController().signal;
+
+  /** Work of owners that is done when the test says so, and who has a slot now. */
+  function crowd(count: number) {
+    const slots = new Slots(count);
+    const running: { owner: string; end: () => void }[] = [];
+    return {
+      add: (owner: string, times: number): void => {
+        for (let i = 0; i < times; i++) {
+          const { promise, resolve } = Promise.withResolvers<void>();
+          void slots.run(
+            owner,
+            () => {
+              running.push({ owner, end: resolve });
+              return promise;
+            },
+            forever,
+          );
+        }
+      },
+      /** Ends the work of this owner that began first. */
+      end: async (owner: string): Promise<void> => {
+        const at = running.findIndex((each) => each.owner === owner);
+        running.splice(at, 1)[0]?.end();
+        await new Promise((resolve) => setImmediate(resolve));
+      },
+      held: (owner: string): number => running.filter((each) => each.owner === owner).length,
+    };
+  }
+
+  test('who has filled all of them gets no more than a quarter while others wait', async () => {
+    const work = crowd(16);
+    work.add('flood', 1_000);
+    await Promise.resolve();
+    expect(work.held('flood'), 'nobody else wants any').toBe(16);
+    for (const owner of ['b', 'c', 'd']) work.add(owner, 4);
+    for (let ended = 1; ended <= 12; ended++) {
+      await work.end('flood');
+      expect(work.held('flood')).toBe(16 - ended);
+    }
+    expect(['flood', 'b', 'c', 'd'].map(work.held)).toEqual([4, 4, 4, 4]);
+    await work.end('b');
+    expect(['flood', 'b'].map(work.held), 'b has nothing more to do').toEqual([5, 3]);
+    work.add('e', 1);
+    await work.end('d');
+    expect(['flood', 'e'].map(work.held), 'who comes new is next').toEqual([5, 1]);
+  });
+
+  test('none stays free while somebody waits, and nobody is forgotten', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 60 }), async (owners) => {
+        const slots = new Slots(3);
+        let running = 0;
+        let most = 0;
+        let done = 0;
+        await Promise.all(
+          owners.map((owner) =>
+            slots.run(
+              owner,
+              async () => {
+                most = Math.max(most, ++running);
+                await Promise.resolve();
+                running -= 1;
+                done += 1;
+              },
+              forever,
+            ),
+          ),
+        );
+        expect([most, done]).toEqual([Math.min(3, owners.length), owners.length]);
+      }),
+    );
   });
 });
 
@@ -148,10 +228,23 @@ describe('the pacer', () => {
   });
 
   test('a run that throws tells all who joined, and counts as dark', async () => {
-    const broken = (): Promise<string> => Promise.reject(new Error('aborted'));
+    const broken = (begun: () => void): Promise<string> => {
+      begun();
+      return Promise.reject(new Error('aborted'));
+    };
     const both = [pacer.probe('a:1', 'm', 'q', pace, broken), pacer.probe('a:1', 'm', 'q', pace, broken)];
     for (const each of both) await expect(each).rejects.toThrow('aborted');
     expect(await ask('one')).toEqual({ kind: 'later', at: 2000 });
+  });
+
+  test('one that was aborted before it began was none: nothing is known of the endpoint, and nothing is held against it', async () => {
+    const aborted = (): Promise<string> => Promise.reject(new Error('aborted'));
+    for (let i = 0; i < 3; i++) await expect(pacer.probe('a:1', 'm', 'q', pace, aborted)).rejects.toThrow('aborted');
+    expect(await ask('one')).toMatchObject({ value: 'one' });
+    now = 1_000;
+    await expect(pacer.probe('a:1', 'm', 'other', pace, aborted)).rejects.toThrow('aborted');
+    expect(await ask('two', 'other')).toMatchObject({ value: 'two' });
+    expect(pacer.dueAt('a:1', 'm', pace), 'no back-off').toBe(2_000);
   });
 
   test('endpoints do not hold each other up, and those that nobody names are forgotten', async () => {

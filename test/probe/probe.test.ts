@@ -235,6 +235,40 @@ test('the handshakes of many probes share a bound', async () => {
   expect(most).toBeLessThanOrEqual(6);
 });
 
+test('who answers slowly, again and again, is given up after a while as a whole', async () => {
+  await using server = await nodeServer(trusting(old));
+  await using slow = await slowProxy(server.port, 200);
+  const began = performance.now();
+  const seen = await probe(slow.port, { maxMs: 1_000 });
+  expect(seen).toMatchObject([
+    {
+      kind: 'unreachable',
+      reason: 'Timeout',
+      message: 'it answers too slowly: after 1 s it was not known what it accepts',
+    },
+  ]);
+  expect(performance.now() - began).toBeLessThan(2_500);
+  expect(seen[0]?.connections).toBeGreaterThan(0);
+});
+
+test('the bound counts from its turn, which it is told', async () => {
+  await using server = await nodeServer(trusting(old));
+  const slots = new Slots(1);
+  const gate = Promise.withResolvers<void>();
+  const busy = slots.run('other', () => gate.promise, AbortSignal.timeout(60_000));
+  let begun = 0;
+  const waiting = probe(server.port, { slots, maxMs: 3_000, begun: () => begun++ });
+  const stopped = new AbortController();
+  const never = probe(server.port, { slots, signal: stopped.signal, begun: () => expect.unreachable('it has begun') });
+  stopped.abort(new Error('shut down'));
+  await expect(never).rejects.toThrow('shut down');
+  expect(begun).toBe(0);
+  gate.resolve();
+  await busy;
+  expect(summary(await waiting)).toEqual({ '127.0.0.1': { 1: 'yes', 2: 'no' } });
+  expect(begun).toBe(1);
+});
+
 test('a verdict costs few connections', async () => {
   await using server = await nodeServer(trusting(old));
   const [seen] = await probe(server.port);

@@ -53,20 +53,24 @@ async function measure(sweeps: number, slots: Slots): Promise<Measured> {
   for (let sweep = 0; sweep < sweeps; sweep += 1) {
     const runs = present.flatMap((setup) =>
       [...canaries.candidates].map(([generation, canary]) =>
-        slots.run(async () => {
-          const started = performance.now();
-          const [seen] = await probeEndpoint({
-            host: '127.0.0.1',
-            port: servers.get(setup)?.port ?? 0,
-            timeoutMs: 10_000,
-            control: canaries.control,
-            candidates: new Map([[generation, canary]]),
-            signal,
-          });
-          times.push(performance.now() - started);
-          const error = mistake(setup, generation, seen);
-          if (error !== null) wrong.push(error);
-        }, signal),
+        slots.run(
+          '',
+          async () => {
+            const started = performance.now();
+            const [seen] = await probeEndpoint({
+              host: '127.0.0.1',
+              port: servers.get(setup)?.port ?? 0,
+              timeoutMs: 10_000,
+              control: canaries.control,
+              candidates: new Map([[generation, canary]]),
+              signal,
+            });
+            times.push(performance.now() - started);
+            const error = mistake(setup, generation, seen);
+            if (error !== null) wrong.push(error);
+          },
+          signal,
+        ),
       ),
     );
     await Promise.all(runs);

@@ -140,13 +140,30 @@ describe('approval', () => {
     expect(mesh.ledger).toMatchObject({ signer: 1, rotation: null });
   });
 
-  test('approved and turned round twice: forth it needs it again', () => {
-    wish({ approval: { required, upTo: null } });
-    wait();
-    wish({ generation: 1 });
-    mesh.pass();
+  test('turned round twice: an approval that was taken out meanwhile does not count any more', () => {
+    approve(2, 'Roll');
+    mesh.until(inStage('Roll'));
+    wish({ generation: 1, approval: { required, upTo: null } });
+    expect(mesh.pass().story).toMatchObject([{ reason: 'RotationReversed' }]);
+    mesh.until(inStage('Drop'));
     wish({ generation: 2 });
+    const [turned] = mesh.pass().story;
+    expect(turned?.note).toMatch(/becomes Append to generation 2$/);
     expect(wait().hold).toMatchObject({ kind: 'approval', stage: 'Roll' });
+  });
+
+  test('turned round twice: an approval that was left there counts as before, and that is said', () => {
+    approve(2, 'Drop');
+    mesh.until(inStage('Drop'));
+    wish({ generation: 1 });
+    mesh.until(inStage('Roll'));
+    wish({ generation: 2 });
+    const [turned] = mesh.pass().story;
+    expect(turned?.note).toMatch(
+      /becomes Roll to generation 2; spec\.rotation\.approval\.upTo still approves it up to Drop: take that out if it is to wait/,
+    );
+    mesh.settle();
+    expect(mesh.ledger).toMatchObject({ signer: 2, rotation: null });
   });
 });
 

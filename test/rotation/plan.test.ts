@@ -296,9 +296,27 @@ describe('the roster', () => {
     expect(reasons(decide())[B]).toBe('Deleted');
     wish({ departed: new Set([A, B]) });
     mesh.pass();
-    expect([...mesh.ledger.roster.keys()], 'an entry counts only while no certificate of that name exists').toEqual([
-      A,
-    ]);
+    expect([...mesh.ledger.roster.keys()], 'it does not count of one that is served').toEqual([A]);
+  });
+
+  test('rotating: a dark member that may not be served any more goes when it is named as departed, though its object is there', () => {
+    wish({ generation: 2 });
+    mesh.pass();
+    mesh.member(B).dark = true;
+    mesh.member(B).barred = true;
+    mesh.pass();
+    expect(mesh.ledger.roster.has(B), 'nobody has said that it is gone').toBe(true);
+    const waits = decide().findings.get(B);
+    expect(waits).toMatchObject({ reason: 'NamespaceNotAllowed' });
+    expect(waits?.ok === false && waits.message).toContain(
+      `If ${B} is really gone, name it in spec.rotation.departed.`,
+    );
+    wish({ departed: new Set([A, B]) });
+    mesh.pass();
+    expect([...mesh.ledger.roster.keys()]).toEqual([A]);
+    mesh.settle();
+    expect(mesh.ledger).toMatchObject({ signer: 2, rotation: null });
+    expect([...mesh.ledger.roster.keys()], 'and does not join again').toEqual([A]);
   });
 
   test('rotating: a joiner gets its first Secret as a grant, with a leaf of the signer', () => {

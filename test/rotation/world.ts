@@ -7,6 +7,7 @@ import type { MemberKey } from '../../src/api/names.ts';
 import { sameBundle } from '../../src/rotation/content.ts';
 import type {
   Acknowledgement,
+  Blocker,
   CertificateFact,
   Evidence,
   Facts,
@@ -27,6 +28,8 @@ const record = (number: number): GenerationRecord => ({
   passphraseRef: null,
 });
 
+const BARRED: Blocker = { reason: 'NamespaceNotAllowed', message: 'Its namespace is not allowed.' };
+
 export interface Loaded {
   readonly leaf: number;
   readonly bundle: readonly number[];
@@ -46,6 +49,8 @@ interface Member {
   /** The revision of the Secret that this came from. */
   inUse: string;
   evidence: Evidence | null;
+  /** Its object is there, but may not be served any more. */
+  barred: boolean;
   dark: boolean;
   /** Nobody can look at it. */
   probed: boolean;
@@ -97,6 +102,7 @@ export class SimulatedMesh {
       loaded: null,
       inUse: '',
       evidence: null,
+      barred: false,
       dark: false,
       probed: true,
       acknowledged: null,
@@ -113,8 +119,8 @@ export class SimulatedMesh {
   facts(): Facts {
     const certificates = new Map<MemberKey, CertificateFact>();
     const witnesses = new Map<MemberKey, readonly Witness[]>();
-    for (const [key, { uid, exists, secret, evidence, probed, acknowledged }] of this.members) {
-      if (exists) certificates.set(key, { uid, barred: null, secret });
+    for (const [key, { uid, exists, barred, secret, evidence, probed, acknowledged }] of this.members) {
+      if (exists) certificates.set(key, { uid, barred: barred ? BARRED : null, secret });
       witnesses.set(key, [
         {
           peer: 'mesh',

@@ -202,6 +202,35 @@ describe('lists', () => {
     expect(await list).toEqual({ items: [], resourceVersion: '9' });
   });
 
+  it('are asked for in smaller pages where they are larger than anything is read, and stay so until the end', async () => {
+    const large = (count: number) =>
+      Array.from({ length: count }, (_, i) => ({ metadata: { name: `s${i}` }, data: 'x'.repeat(1 << 20) }));
+    const list = client.list(THING);
+    const asked: (string | null)[] = [];
+    const arrived = async () => {
+      const arrival = await server.next();
+      asked.push(arrival.query.get('limit'), arrival.query.get('continue'));
+      return arrival;
+    };
+    (await arrived()).page('5', large(20), 'never');
+    (await arrived()).page('5', large(9), 'never');
+    (await arrived()).page('5', large(7), 'more');
+    (await arrived()).page('5', large(2));
+    expect((await list).items).toHaveLength(9);
+    expect(asked).toEqual(['500', null, '63', null, '8', null, '8', 'more']);
+    expect(server.connections, 'the connection is as good as before').toBe(1);
+  });
+
+  it('with an object that is larger than anything is read fail; so does the object', async () => {
+    const data = 'x'.repeat(9 << 20);
+    const list = failure(client.listPage(THING, { limit: 1 }));
+    (await server.next()).page('5', [{ metadata: { name: 'a' }, data }]);
+    expect(String(await list)).toMatch(/^AnswerTooLargeError: list Thing: the answer is larger than 8388608 bytes$/);
+    const get = failure(client.get(THING, REF));
+    (await server.next()).json(200, { metadata: { name: 'a' }, data });
+    expect(String(await get)).toMatch(/AnswerTooLargeError: get Thing ns\/a/);
+  });
+
   it('of nothing are empty, even where the server says null', async () => {
     const list = client.list(THING);
     (await server.next()).json(200, { metadata: { resourceVersion: '1' }, items: null });

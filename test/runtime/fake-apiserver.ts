@@ -83,7 +83,7 @@ export class FakeApiServer {
   } = {}): Promise<FakeApiServer> {
     const { ca, cert, key } = serverCertificate();
     const server = http2
-      ? createSecureServer({ cert, key, settings: { maxConcurrentStreams: streams } })
+      ? createSecureServer({ cert, key, settings: { maxConcurrentStreams: streams }, maxSessionMemory: 1_000 })
       : createHttpsServer({ cert, key });
     const sockets = new Set<Socket>();
     server.on('secureConnection', (socket: Socket) => {

@@ -1,15 +1,15 @@
-import { generationName, CLUSTER_CERTIFICATE } from '../../api/names.ts';
+import { generationName, CLUSTER_CERTIFICATE, memberKey } from '../../api/names.ts';
 import type { ClusterCertificate } from '../../api/objects.ts';
-import { type Client, isNotFound, refOf } from '../../runtime/client.ts';
+import { type Client, isNotFound, keyOf, refOf } from '../../runtime/client.ts';
 import { secondTime } from '../../runtime/clock.ts';
 import type { Pass, Wake } from '../../runtime/runner.ts';
 import type { Authorities } from '../shared/authorities.ts';
 import type { ControllerClock } from '../shared/clock.ts';
-import { caKeyOf } from '../shared/effective.ts';
+import { caKeyOf, secretNameOf } from '../shared/effective.ts';
 import { tellInvalid, type Teller } from '../shared/invalid.ts';
 import type { Ledgers } from '../shared/ledgers.ts';
 import { Refusal } from '../shared/refusal.ts';
-import { isProblem, type MemberSecret } from '../shared/secrets.ts';
+import { isProblem, type MemberSecret, SECRETS } from '../shared/secrets.ts';
 import { writeStatus } from '../shared/status.ts';
 import type { Verdicts } from '../shared/verdicts.ts';
 import { type Kept, objectOf, type World } from '../shared/world.ts';
@@ -47,6 +47,7 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     }
     if (kept.meta.deleting) return { kind: 'onChange' };
 
+    await readSecret(certificate, signal);
     const ca = refOf(caKeyOf(certificate));
     let facts = observe(world, certificate, ledgers.cached(ca));
     let plan = planCertificate(facts, now());
@@ -91,6 +92,20 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     }
     return conclude({ kept, certificate, facts, plan, secret, refusal, done, signal });
   };
+
+  /** A Secret that was there before its certificate (restored, or kept when that was deleted) was not read while nobody asked for it. */
+  async function readSecret(certificate: ClusterCertificate, signal: AbortSignal): Promise<void> {
+    const { namespace, name } = certificate.metadata;
+    const ref = { namespace, name: secretNameOf(certificate) };
+    const kept = world.secrets.get(keyOf(ref));
+    if (kept?.kind !== 'unclaimed' || kept.certificate !== memberKey(namespace, name)) return;
+    try {
+      world.takeUp(await client.get(SECRETS, ref, { signal }));
+    } catch (error) {
+      // The watch tells when it is gone.
+      if (!isNotFound(error)) throw error;
+    }
+  }
 
   /** Why the ledger is not to be acted on, or believed; the certificate is looked at again when its CA has been judged anew. */
   function doubtOf({ ca, issuing }: CertificateFacts): Refusal | null {

@@ -4,7 +4,13 @@ import { keyOf, refOf } from '../../runtime/client.ts';
 import { caKeyOf, leafWish, secretNameOf } from '../shared/effective.ts';
 import { generationsOf } from '../shared/facts.ts';
 import { Refusal } from '../shared/refusal.ts';
-import { isProblem, type KeptSecret, type LedgerSecret, type MemberSecret } from '../shared/secrets.ts';
+import {
+  isProblem,
+  type KeptSecret,
+  type LedgerSecret,
+  type MemberSecret,
+  type UnclaimedSecret,
+} from '../shared/secrets.ts';
 import { isProbed, seenOf } from '../replicationpeer/observe.ts';
 import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
 import type { CertificateFacts, Issuing, Sighting } from './facts.ts';
@@ -59,7 +65,7 @@ export function allows(ca: ReplicationCA, namespace: string): boolean {
   return allowed.includes('*') || allowed.includes(namespace);
 }
 
-/** Ours, a member's, and this very certificate's: else it is not touched. */
+/** Ours, a member's, and this very certificate's: else it is not touched. One that was not read yet is read first, see the controller. */
 function ownSecret(kept: KeptSecret | undefined, { metadata }: ClusterCertificate): MemberSecret | null {
   return kept?.kind === 'member' && kept.certificate === memberKey(metadata.namespace, metadata.name) ? kept : null;
 }
@@ -68,11 +74,12 @@ function ownSecret(kept: KeptSecret | undefined, { metadata }: ClusterCertificat
 export function leftoverOf(
   secrets: Pick<World['secrets'], 'get'>,
   certificate: ClusterCertificate,
-): MemberSecret | null {
-  const { namespace, uid } = certificate.metadata;
-  const kept = ownSecret(secrets.get(`${namespace}/${secretNameOf(certificate)}`), certificate);
-  const { [ANNOTATIONS.certificateUid]: owner, [ANNOTATIONS.deletionPolicy]: policy } = kept?.annotations ?? {};
-  return owner === uid && policy === 'Delete' ? kept : null;
+): MemberSecret | UnclaimedSecret | null {
+  const { namespace, name, uid } = certificate.metadata;
+  const kept = secrets.get(`${namespace}/${secretNameOf(certificate)}`);
+  if (kept?.kind !== 'member' && kept?.kind !== 'unclaimed') return null;
+  const { [ANNOTATIONS.certificateUid]: owner, [ANNOTATIONS.deletionPolicy]: policy } = kept.annotations;
+  return kept.certificate === memberKey(namespace, name) && owner === uid && policy === 'Delete' ? kept : null;
 }
 
 function secretRefusal(
@@ -92,7 +99,7 @@ function secretRefusal(
   const own = ownSecret(kept, certificate);
   if (own === null) {
     const whose =
-      kept.kind === 'member'
+      kept.kind === 'member' || kept.kind === 'unclaimed'
         ? `was made for ClusterCertificate ${kept.certificate}`
         : 'is kept by Replicert for something else';
     return new Refusal(

@@ -19,6 +19,7 @@ import {
   type MemberSecret,
   relabel,
   SECRETS,
+  type UnclaimedSecret,
 } from '../shared/secrets.ts';
 import type { View } from '../shared/view.ts';
 import type { CertificateFacts, Issuing } from './facts.ts';
@@ -162,7 +163,10 @@ async function write(
             },
             { signal },
           );
-    const kept = tools.secrets.remember(raw);
+    // What it is to carry may have been there all the time, and been kept for nobody.
+    const kept = tools.secrets.remember(raw, { anew: data === null });
+    if (kept.kind === 'unclaimed')
+      throw new WaitingError(`ClusterCertificate ${certificate.metadata.name} is gone`, 200);
     if (kept.kind !== 'member') throw new Error(`Secret ${name} did not come back as it was written`);
     return kept;
   } catch (error) {
@@ -187,8 +191,8 @@ async function standingInTheWay(
   signal: AbortSignal,
 ): Promise<never> {
   const raw = await client.getMetadata(SECRETS, ref, { signal });
-  const found = keepSecret(raw);
-  const ours = found.kind === 'member' && found.certificate === `${ref.namespace}/${certificate}`;
+  const found = keepSecret(raw, null);
+  const ours = found.kind === 'unclaimed' && found.certificate === `${ref.namespace}/${certificate}`;
   if (ours) {
     await relabel(client, raw, { [LABELS.managedBy]: MANAGED_BY }, { signal });
     throw new WaitingError(`Secret ${name} is there, but not seen yet`, 200);
@@ -203,7 +207,7 @@ async function standingInTheWay(
 /** Deletes the Secret of a certificate that is gone, if it is still what it was when that was decided. */
 export async function deleteLeftover(
   { client }: Pick<Tools, 'client'>,
-  { meta }: MemberSecret,
+  { meta }: MemberSecret | UnclaimedSecret,
   signal: AbortSignal,
 ): Promise<void> {
   const { uid, resourceVersion } = meta;

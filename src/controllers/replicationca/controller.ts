@@ -237,6 +237,9 @@ export function replicationCAController(tools: ReplicationCATools) {
       { epoch: next.epoch, stage: next.rotation?.stage ?? 'Stable', signer: next.signer },
       'the ledger moved on',
     );
+    // Events are lost with the Lease, or after an hour; on whose word something went on must not be.
+    for (const { reason, note } of decision.story)
+      if (reason === 'Acknowledged') log.info({ epoch: next.epoch, reason }, note);
     tellStep(kept, step, ledger, next);
     for (const { type, reason, note } of decision.story) tell(REPLICATION_CA, kept.meta, type, reason, note);
     const after: Decision = { ...decision, ledger: next };

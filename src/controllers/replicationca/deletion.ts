@@ -62,13 +62,15 @@ export async function removeAuthority(
 }
 
 /**
- * Whoever still has a ClusterCertificate that this CA serves, or may have one where nobody looks. In a rotation the roster keeps the others:
+ * Whoever still has a ClusterCertificate that this CA serves (nobody is served whose object is being deleted, however long somebody's
+ * finalizer holds it), or may have one where nobody looks. In a rotation the roster keeps the others:
  * a CA that is created again goes on with them, not with an empty mesh that has nothing to prove.
  */
 function membersLeft(world: World, ca: ReplicationCA, outcome: Outcome): ReadonlySet<string> {
   const { namespace, name } = ca.metadata;
   const served = [...world.certificatesOf(`${namespace}/${name}`)].filter((key) => {
     const home = namespaceOf(key);
+    if (world.certificates.get(key)?.meta.deleting === true) return false;
     return home === namespace || allows(ca, home);
   });
   const roster = [...(outcome.rotation?.decision.ledger.roster.keys() ?? [])];

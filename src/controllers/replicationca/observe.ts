@@ -139,6 +139,12 @@ function barrierOf(
   { metadata }: ClusterCertificate,
   member: MemberKey,
 ): Blocker | null {
+  if (metadata.deletionTimestamp !== null) {
+    return {
+      reason: 'Deleted',
+      message: `ClusterCertificate ${member} is being deleted; its finalizers hold it (see metadata.finalizers).`,
+    };
+  }
   const home = ca.metadata.namespace;
   if (metadata.namespace === home) return null;
   if (!allows(ca, metadata.namespace)) {

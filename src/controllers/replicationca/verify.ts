@@ -36,7 +36,7 @@ export function judgeLedger(ca: ObjectRef, read: LedgerSecret | null, all: reado
   const secrets = all.filter(({ meta }) => meta.namespace === ca.namespace);
   const refused = (refusal: Refusal): LedgerState => ({ kind: 'refused', refusal });
   const name = `${ca.namespace}/${ledgerSecretName(ca.name)}`;
-  const others = secrets.filter(({ kind }) => kind === 'member' || kind === 'generation');
+  const others = secrets.filter(({ kind }) => kind === 'member' || kind === 'unclaimed' || kind === 'generation');
   if (read === null) {
     const [first] = others;
     if (first === undefined) return { kind: 'new' };
@@ -51,8 +51,10 @@ export function judgeLedger(ca: ObjectRef, read: LedgerSecret | null, all: reado
     return refused(new Refusal('LedgerInvalid', `Secret ${name}: ${read.ledger.problem}. Restore it from a backup.`));
   }
   const { ledger } = read;
-  const ahead = secrets.find((kept) => kept.kind === 'member' && kept.epoch > ledger.epoch);
-  if (ahead?.kind === 'member') {
+  const ahead = secrets
+    .filter((kept) => kept.kind === 'member' || kept.kind === 'unclaimed')
+    .find(({ epoch }) => epoch > ledger.epoch);
+  if (ahead !== undefined) {
     return refused(
       new Refusal(
         'LedgerBehind',

@@ -69,8 +69,24 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
   /** Rounds in a row in which a member was reached and not as it should be, per peer and member. Whoever is unreachable is the pacer's. */
   const dark = new Map<string, Map<string, Round>>();
 
+  /** By peer, the generation of the spec whose endpoints the pacer may remember. */
+  const paced = new Map<string, number>();
+
+  /** Endpoints that no peer names any more are forgotten when a spec has changed, or is gone. */
+  function forgetEndpoints(key: string, generation: number | undefined): void {
+    if (paced.get(key) === generation) return;
+    if (generation === undefined) paced.delete(key);
+    else paced.set(key, generation);
+    const named = new Set<string>();
+    for (const peer of world.peers.list())
+      for (const { endpoints = [] } of objectOf(peer)?.spec.members ?? [])
+        for (const { host, port } of endpoints) named.add(`${host}:${port}`);
+    pacer.retain(named);
+  }
+
   return async function reconcile(key: string, { signal, log }: Pass): Promise<Wake> {
     const kept = world.peers.get(key);
+    forgetEndpoints(key, kept?.meta.generation);
     if (kept === undefined || kept.meta.deleting) {
       dark.delete(key);
       return { kind: 'onChange' };
@@ -150,23 +166,22 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     const observed = await Promise.all(
       member.endpoints.map(async ({ host, port, instances = 'One' }) => {
         const endpoint = `${host}:${port}`;
-        const run = () =>
-          slots.run(
-            () =>
-              probeEndpoint({
-                host,
-                port,
-                timeoutMs: facts.timeout,
-                control: set.control,
-                candidates: set.candidates,
-                ...(wanted === null || kept === undefined
-                  ? {}
-                  : { sessions: { ...wanted, kept: sessions.of(keyOf(facts.ca), kept.fingerprint, endpoint) } }),
-                signal,
-                ...(tools.resolve === undefined ? {} : { resolve: tools.resolve }),
-              }),
+        const run = (begun: () => void) =>
+          probeEndpoint({
+            host,
+            port,
+            timeoutMs: facts.timeout,
+            control: set.control,
+            candidates: set.candidates,
+            ...(wanted === null || kept === undefined
+              ? {}
+              : { sessions: { ...wanted, kept: sessions.of(keyOf(facts.ca), kept.fingerprint, endpoint) } }),
+            slots,
+            owner: keyOf(facts.ca),
+            begun,
             signal,
-          );
+            ...(tools.resolve === undefined ? {} : { resolve: tools.resolve }),
+          });
         return {
           host,
           port,

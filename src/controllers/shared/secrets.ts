@@ -20,6 +20,7 @@ import {
   SECRET_KEYS,
   trustConfigMapName,
 } from '../../api/names.ts';
+import type { ClusterCertificate } from '../../api/objects.ts';
 import { type Certificate, parseCertificate, parseCertificates } from '../../pki/certificate.ts';
 import { decodePrivateKey, keyMatches, type KeySpec, keySpecOf } from '../../pki/keys.ts';
 import type { Profile } from '../../profiles/profile.ts';
@@ -44,17 +45,30 @@ export interface MemberContent {
   readonly bundleSha256: string;
 }
 
-export interface MemberSecret extends HasMeta {
-  readonly kind: 'member';
+interface OfMember extends HasMeta {
   /** `namespace/name` of the ReplicationCA that it was issued under. */
   readonly ca: string;
   readonly certificate: MemberKey;
   readonly epoch: number;
-  readonly type: string;
-  readonly labels: Readonly<Record<string, string>>;
+  /** Ours, and those that the ClusterCertificate asks for. */
   readonly annotations: Readonly<Record<string, string>>;
+}
+
+export interface MemberSecret extends OfMember {
+  readonly kind: 'member';
+  readonly type: string;
+  /** Ours, and those that the ClusterCertificate asks for. */
+  readonly labels: Readonly<Record<string, string>>;
   /** A problem when the content cannot be read. */
   readonly content: MemberContent | { readonly problem: string };
+}
+
+/**
+ * It says that it is a member's, but there is no ClusterCertificate that asks for it. Who may write Secrets may make any number of these,
+ * so nothing of them is read.
+ */
+export interface UnclaimedSecret extends OfMember {
+  readonly kind: 'unclaimed';
 }
 
 export interface GenerationSecret extends HasMeta {
@@ -76,11 +90,16 @@ interface StraySecret extends HasMeta {
   readonly ca: string;
 }
 
-export type KeptSecret = MemberSecret | GenerationSecret | LedgerSecret | StraySecret;
+export type KeptSecret = MemberSecret | UnclaimedSecret | GenerationSecret | LedgerSecret | StraySecret;
 
-/** Reads one of our Secrets into what the store keeps of it. Never throws: what cannot be read is kept as a problem. */
-export function keepSecret(raw: KubeObject): KeptSecret {
+/**
+ * Reads one of our Secrets into what the store keeps of it. Never throws: what cannot be read is kept as a problem.
+ * @param claimant the ClusterCertificate that it says it is of, if that is known and asks for a Secret of this name
+ */
+export function keepSecret(raw: KubeObject, claimant: ClusterCertificate | null): KeptSecret {
   const meta = metaOf(raw);
+  // Of interest where we have set one; else anybody's, and as many as fit.
+  const foreign = { ...meta, finalizers: [] };
   const labels = raw.metadata.labels ?? {};
   const annotations = raw.metadata.annotations ?? {};
   const caName = labels[LABELS.ca] ?? '';
@@ -91,19 +110,23 @@ export function keepSecret(raw: KubeObject): KeptSecret {
   switch (labels[LABELS.role]) {
     case ROLES.member: {
       if (labels[LABELS.certificate] === undefined || labels[LABELS.certificate] === '')
-        return { kind: 'stray', meta, ca };
+        return { kind: 'stray', meta: foreign, ca };
       const certificate = memberKey(meta.namespace, labels[LABELS.certificate] ?? '');
       const epochText = annotations[ANNOTATIONS.epoch] ?? '';
       const epoch = /^\d{1,15}$/.test(epochText) ? Number(epochText) : 0;
-      return {
-        kind: 'member',
-        meta,
+      const common = {
+        meta: foreign,
         ca: `${labels[LABELS.caNamespace] ?? meta.namespace}/${caName}`,
         certificate,
         epoch,
-        type,
-        labels,
-        annotations,
+        annotations: only(annotations, [...OUR_ANNOTATIONS, ...keysOf(claimant?.spec.secretTemplate?.annotations)]),
+      };
+      if (claimant === null) return { kind: 'unclaimed', ...common };
+      return {
+        kind: 'member',
+        ...common,
+        type: type.slice(0, MAX_TYPE),
+        labels: only(labels, [...OUR_LABELS, ...keysOf(claimant.spec.secretTemplate?.labels)]),
         content: attempt(() => readContent(data, annotations[ANNOTATIONS.epoch] ?? '')),
       };
     }
@@ -116,11 +139,27 @@ export function keepSecret(raw: KubeObject): KeptSecret {
         certificate: attempt(() => parseCertificate(text(data, SECRET_KEYS.certificate))),
       };
     case ROLES.ledger:
-      if (type !== LEDGER_SECRET_TYPE) return { kind: 'stray', meta, ca };
+      if (type !== LEDGER_SECRET_TYPE) return { kind: 'stray', meta: foreign, ca };
       return { kind: 'ledger', meta, ca, ledger: attempt(() => decodeLedger(text(data, LEDGER_KEY))) };
     default:
-      return { kind: 'stray', meta, ca };
+      return { kind: 'stray', meta: foreign, ca };
   }
+}
+
+const OUR_LABELS = Object.values(LABELS);
+const OUR_ANNOTATIONS = Object.values(ANNOTATIONS);
+/** Longer than any type that a profile has, to be compared and shown. */
+const MAX_TYPE = 253;
+
+const keysOf = (map: Readonly<Record<string, string>> = {}): readonly string[] => Object.keys(map);
+
+function only(map: Readonly<Record<string, string>>, keys: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    keys.flatMap((key) => {
+      const value = map[key];
+      return value === undefined ? [] : [[key, value] as const];
+    }),
+  );
 }
 
 /** `{problem}` instead of an exception: content that somebody broke is a fact to act on, not a failure. */

@@ -37,6 +37,7 @@ export interface ViewOptions<T extends HasMeta> {
   readonly resource: Resource;
   readonly namespaces: readonly string[];
   readonly labelSelector?: string;
+  readonly pageSize?: number;
   readonly keep: (raw: KubeObject) => T;
   readonly onChange: (change: Seen<T>) => void;
   /** Whether a namespace is read, or refused, is no more what it was. */
@@ -90,7 +91,11 @@ export class View<T extends HasMeta> {
   }
 
   start(): void {
-    for (const informer of this.#informers.values()) informer.start();
+    for (const namespace of this.#informers.keys()) this.startIn(namespace);
+  }
+
+  startIn(namespace: string): void {
+    this.#informers.get(namespace)?.start();
   }
 
   async stop(): Promise<void> {
@@ -130,13 +135,21 @@ export class View<T extends HasMeta> {
     yield* this.#own.values();
   }
 
-  /** Takes over what the API server answered to a write of ours. */
-  remember(raw: KubeObject): T {
-    const kept = this.#read(raw);
+  /**
+   * Takes over what the API server answered to a write of ours.
+   * @param anew read it again although it is known in this very version: what is kept of it depends on what else is known
+   */
+  remember(raw: KubeObject, { anew = false }: { readonly anew?: boolean } = {}): T {
+    const kept = anew ? this.#keep(raw) : this.#read(raw);
     if (this.#gone.has(kept.meta.uid)) return kept;
     const key = keyOf(kept.meta);
     const seen = this.#informers.get(kept.meta.namespace)?.get(key);
-    if (seen === undefined || seen.meta.uid !== kept.meta.uid || isNewer(kept.meta, seen.meta))
+    if (
+      seen === undefined ||
+      seen.meta.uid !== kept.meta.uid ||
+      isNewer(kept.meta, seen.meta) ||
+      (anew && !isNewer(seen.meta, kept.meta))
+    )
       this.#own.set(key, kept);
     return kept;
   }

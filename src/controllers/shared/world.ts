@@ -26,8 +26,10 @@ import {
   type KeptSecret,
   type KeptTrust,
   type LedgerSecret,
+  type MemberSecret,
   OURS,
   SECRETS,
+  type UnclaimedSecret,
 } from './secrets.ts';
 import { Pace } from './pace.ts';
 import { type HasMeta, metaOf, type Seen, View } from './view.ts';
@@ -71,6 +73,8 @@ export interface WorldOptions {
 /** Many joiners become one write of the ledger, many Secrets one look at the whole. */
 const JOIN_WINDOW = 30;
 const SECRET_WINDOW = 500;
+/** Secrets can be a thousand times as large as ours are. */
+const SECRET_PAGE = 100;
 
 export class World {
   readonly cas: View<Kept<'ReplicationCA'>>;
@@ -118,7 +122,8 @@ export class World {
       ...common,
       resource: SECRETS,
       labelSelector: OURS,
-      keep: keepSecret,
+      pageSize: SECRET_PAGE,
+      keep: (raw) => keepSecret(raw, this.#claimantOf(raw)),
       onChange: (c) => this.#onSecret(c),
     });
     this.trusts = new View({
@@ -135,7 +140,18 @@ export class World {
   }
 
   start(): void {
-    for (const view of this.#views) view.start();
+    for (const view of this.#views) if (view !== this.secrets) view.start();
+  }
+
+  #claimantOf({ metadata: { namespace, name, labels } }: KubeObject): ClusterCertificate | null {
+    const certificate = objectOf(this.certificates.get(`${namespace}/${labels?.[LABELS.certificate]}`));
+    return certificate !== null && secretNameOf(certificate) === name ? certificate : null;
+  }
+
+  /** Takes up a member's Secret that was there before its certificate was known, and was not read then. */
+  takeUp(raw: KubeObject): void {
+    const kept = this.secrets.remember(raw, { anew: true });
+    if (kept.kind === 'member') this.#markRotationOf(kept);
   }
 
   async stop(): Promise<void> {
@@ -182,6 +198,8 @@ export class World {
   }
 
   #onStanding(namespace: string): void {
+    // Which Secrets are read depends on the certificates that there are.
+    if (this.certificates.watches(namespace)) this.secrets.startIn(namespace);
     const came = !this.reads(namespace) && this.#views.every((view) => view.watches(namespace));
     if (came) this.#read.add(namespace);
     if (this.unreadNamespaces.every((each) => this.#views.some((view) => view.refused(each)))) this.#settled.resolve();
@@ -277,16 +295,13 @@ export class World {
     if (kept === undefined) return;
     switch (kept.kind) {
       case 'member':
+      case 'unclaimed':
         // The pass that wrote it goes on from there.
         if (!own) this.#mark('ClusterCertificate', kept.certificate, { low: initial });
         // A Secret that is gone may have stood in the way of another certificate.
         if (after === undefined)
           for (const other of this.certificatesWanting(key)) this.#mark('ClusterCertificate', other);
-        if (initial) break;
-        for (const peer of this.#peersByMember.get(kept.certificate)) this.#mark('ReplicationPeer', peer);
-        this.#mark('ReplicationCA', kept.ca, {
-          after: this.#rotates(kept.ca) ? 0 : this.pace.rest(kept.ca, SECRET_WINDOW),
-        });
+        if (!initial) this.#markRotationOf(kept);
         break;
       case 'ledger':
         this.#onLedger(kept.ca, before, after, initial, own);
@@ -302,6 +317,11 @@ export class World {
           this.#mark('ClusterCertificate', certificate, { low: initial });
         break;
     }
+  }
+
+  #markRotationOf({ ca, certificate }: MemberSecret | UnclaimedSecret): void {
+    for (const peer of this.#peersByMember.get(certificate)) this.#mark('ReplicationPeer', peer);
+    this.#mark('ReplicationCA', ca, { after: this.#rotates(ca) ? 0 : this.pace.rest(ca, SECRET_WINDOW) });
   }
 
   /** Of a thousand members, only those are looked at whose decision changed. */

@@ -201,7 +201,7 @@ function putMember(member: Member, next: Entry | null, nextUidKnown: boolean): v
       (next === null ? 0 : 64) |
       (nextUidKnown ? 128 : 0),
   );
-  put((member.probed ? 1 : 0) + (member.vouch === null ? 0 : 2 + member.vouch.stage * 4));
+  put((member.probed ? 1 : 0) + (member.vouch === null ? 0 : 2 + member.vouch.stage * 4) + (member.barred ? 16 : 0));
   put(coming.length * 16 + old.length + (restarted ? 8 : 0));
   if (entry !== null) putEntry(entry);
   if (secret !== null) {
@@ -316,7 +316,7 @@ export function encodeFacts(state: State, shown: readonly Member[]): string {
   put(due);
   put((wanted.deleting ? 2 : 0) | (wanted.paused ? 4 : 0) | (wanted.approved.stage << 3));
   put(wanted.approved.generation);
-  for (const { certificate, uidKnown, hidden, peer, departed, entry, secret, sight, probed, vouch } of shown) {
+  for (const { certificate, uidKnown, hidden, peer, barred, departed, entry, secret, sight, probed, vouch } of shown) {
     leafNames.clear();
     revisionNames.clear();
     put(
@@ -336,7 +336,7 @@ export function encodeFacts(state: State, shown: readonly Member[]): string {
       put(nameOf(revisionNames, secret.revision));
     }
     if (sight !== null) putSight(sight);
-    put((probed ? 1 : 0) + (vouch === null ? 0 : 2 + vouch.stage * 4));
+    put((probed ? 1 : 0) + (vouch === null ? 0 : 2 + vouch.stage * 4) + (barred ? 16 : 0));
     if (vouch !== null) putVouch(vouch);
   }
   return Buffer.from(scratch.buffer, 0, at).toString('latin1');
@@ -447,7 +447,7 @@ function takeMember(epoch: number): Decoded {
   const versions = take();
   const entry = (a & 32) === 0 ? null : takeEntry();
   const secret = (a & 64) === 0 ? null : takeSecret();
-  const vouch = (c & 2) === 0 ? null : { revision: take(), generation: take(), stage: oneOf(c >> 2) };
+  const vouch = (c & 2) === 0 ? null : { revision: take(), generation: take(), stage: oneOf((c >> 2) & 3) };
   const loaded = (a & 128) === 0 ? null : takeContent();
   const coming: Content[] = [];
   for (let i = versions >> 4; i > 0; i--) coming.push(takeContent());
@@ -466,6 +466,7 @@ function takeMember(epoch: number): Decoded {
       uidKnown: (a & 2) !== 0,
       hidden: (a & 4) !== 0,
       peer: (a & 8) !== 0,
+      barred: (c & 16) !== 0,
       departed: (a & 16) !== 0,
       entry,
       secret,

@@ -405,19 +405,21 @@ export class Moves {
       const from = this.#spend(state, budget);
       if (from !== null) visit(withMember(from, i, { ...member, ...next }), what, i, NOTHING_TOLD, null);
     };
-    const { certificate, entry, departed } = member;
+    const { certificate, barred, entry, departed } = member;
     const known = entry !== null || member.secret !== null;
     if (certificate) {
       // Whoever said beforehand that it is gone has said that its links do not matter.
       const gone = departed ? { loaded: null, coming: [], old: [], restarted: false } : {};
-      change('prune', { certificate: false, ...gone }, 'its ClusterCertificate is deleted');
+      change('prune', { certificate: false, barred: false, ...gone }, 'its ClusterCertificate is deleted');
+      if (barred) change('bar', { barred: false }, 'it may be served again');
+      else change('bar', { barred: true, ...gone }, 'it may not be served any more');
     } else if (known) {
       change('restore', { certificate: true, uidKnown: entry === null }, 'its ClusterCertificate is applied again');
     } else {
       change('join', { certificate: true }, 'it joins');
     }
     if (entry !== null || departed) {
-      const gone = departed || certificate ? {} : { loaded: null, coming: [], old: [], restarted: false };
+      const gone = departed || (certificate && !barred) ? {} : { loaded: null, coming: [], old: [], restarted: false };
       change(
         'depart',
         { departed: !departed, ...gone },

@@ -67,9 +67,10 @@ export function disobeyed(state: State, shown: readonly Member[], next: NextLedg
   const most = limit(settings.concurrent, next.entries.filter((entry) => entry !== null).length);
   if (after > Math.max(most, before)) return `${after} grants are under way, at most ${most} may be`;
 
-  for (const [i, { entry, certificate, hidden, departed }] of members.entries()) {
+  for (const [i, { entry, certificate, barred, hidden, departed }] of members.entries()) {
     if (entry === null || (next.entries[i] ?? null) !== null) continue;
-    if (certificate && !hidden) return `${NAMES.charAt(i)} is dropped from the roster although it is there`;
+    if (certificate && !hidden && !(barred && departed))
+      return `${NAMES.charAt(i)} is dropped from the roster although it is there`;
     if (hidden && !departed) return `${NAMES.charAt(i)} is dropped from the roster although nobody looks`;
     if (was !== null && entry.leaf !== 0 && !departed)
       return `${NAMES.charAt(i)} is dropped from the roster in a rotation, but nobody says that it has departed`;

@@ -182,6 +182,8 @@ function acknowledgement({ vouch }: Member): Witness['acknowledged'] {
 const verifies: Facts['verifies'] = (leaf, bundle) =>
   bundle.includes(leaf) ? null : 'it does not hold that generation';
 
+const BARRED = { reason: 'NamespaceNotAllowed', message: 'It may not be served.' };
+
 /** What the planner is given. */
 function factsOf(state: State, shown: readonly Member[], settings: Settings, order: readonly number[]): Facts {
   const { head, wanted, due } = state;
@@ -201,7 +203,8 @@ function factsOf(state: State, shown: readonly Member[], settings: Settings, ord
     if (member.departed) departed.add(name);
     if (member.certificate && !member.hidden) {
       const uid = member.entry === null || member.uidKnown ? 'known' : 'new';
-      certificates.set(name, { uid, barred: null, secret: secretFact(member, head.generations) });
+      const barred = member.barred ? BARRED : null;
+      certificates.set(name, { uid, barred, secret: secretFact(member, head.generations) });
     }
     if (member.peer) {
       witnesses.set(name, [

@@ -39,9 +39,12 @@ export function committed(state: State, { head, entries, uidKnown }: NextLedger)
   return { ...state, head, members, commit: null, due: state.due & head.generations, lastProof };
 }
 
-/** What the controller of the member writes now; null: its Secret is as the ledger wants it. */
-export function dueWrite(state: State, { certificate, hidden, entry, secret }: Member): Write | null {
-  if (!certificate || hidden || entry === null || entry.leaf === 0) return null;
+/**
+ * What the controller of the member writes now; null: its Secret is as the ledger wants it. Of one that may not be served it may or may not
+ * be written; who has departed besides has left with the next update of the ledger.
+ */
+export function dueWrite(state: State, { certificate, barred, departed, hidden, entry, secret }: Member): Write | null {
+  if (!certificate || (barred && departed) || hidden || entry === null || entry.leaf === 0) return null;
   const sameLeaf = secret !== null && secret.leaf === entry.leaf;
   const underGrant = secret !== null && secret.epoch >= entry.since;
   if (sameLeaf && secret.bundle === entry.bundle && underGrant) return null;
@@ -49,8 +52,12 @@ export function dueWrite(state: State, { certificate, hidden, entry, secret }: M
   return { epoch: state.head.epoch, leaf: entry.leaf, id: keepsLeaf ? secret.id : 0, bundle: entry.bundle };
 }
 
-export function renewalOf(state: State, { certificate, hidden, entry, secret }: Member): Write | null {
-  if (!certificate || hidden || entry === null || entry.leaf === 0 || secret === null) return null;
+export function renewalOf(
+  state: State,
+  { certificate, barred, departed, hidden, entry, secret }: Member,
+): Write | null {
+  if (!certificate || (barred && departed) || hidden || entry === null || entry.leaf === 0 || secret === null)
+    return null;
   return { epoch: state.head.epoch, leaf: entry.leaf, id: 0, bundle: entry.bundle };
 }
 

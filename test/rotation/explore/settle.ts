@@ -74,6 +74,7 @@ function relented(state: State): State {
     const missing = !member.certificate && member.entry !== null && !member.departed;
     return {
       ...member,
+      barred: member.barred && member.departed,
       hidden: false,
       peer: true,
       probe: null,
@@ -121,8 +122,8 @@ function unsettled({ head, members, wanted }: State): string | null {
     return `a fair run rests with signer ${signer}, but ${wanted.pin} is wanted`;
   if (generations !== bit(signer) || bundle !== bit(signer))
     return `a fair run rests with generations ${shownSet(generations)}, bundle ${shownSet(bundle)}, signer ${signer}`;
-  for (const { certificate, entry, secret, loaded } of members) {
-    if (!certificate) {
+  for (const { certificate, barred, entry, secret, loaded } of members) {
+    if (!certificate || barred) {
       if (entry !== null) return 'a fair run rests with somebody in the roster who is gone';
       continue;
     }

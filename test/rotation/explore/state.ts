@@ -97,6 +97,8 @@ export interface Member {
   readonly hidden: boolean;
   /** It is in a ReplicationPeer. */
   readonly peer: boolean;
+  /** Its ClusterCertificate may not be served: it is being deleted, or the CA does not allow it any more. */
+  readonly barred: boolean;
   /** It is named in spec.rotation.departed. */
   readonly departed: boolean;
   readonly entry: Entry | null;
@@ -179,6 +181,7 @@ export const NOBODY: Member = {
   uidKnown: true,
   hidden: false,
   peer: true,
+  barred: false,
   departed: false,
   entry: null,
   secret: null,

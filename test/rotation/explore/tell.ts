@@ -28,7 +28,7 @@ function tellState({ head, members, wanted }: State): string[] {
   ];
 }
 
-function tellMember(name: string, { certificate, entry, secret, loaded, sight }: Member): string[] {
+function tellMember(name: string, { certificate, barred, entry, secret, loaded, sight }: Member): string[] {
   if (!certificate && entry === null && secret === null) return [];
   const files = (content: { leaf: number; id?: number; bundle: number } | null): string =>
     content === null
@@ -43,7 +43,7 @@ function tellMember(name: string, { certificate, entry, secret, loaded, sight }:
       ? 'never seen'
       : `seen at ${sight.epoch}${sight.revision === secret?.revision ? '' : ' before its last write'}${AGES[sight.age]}: ${sawNothing(sight) ? 'nothing' : `presents G${sight.leaf}#${sight.id}, trusts ${shownSet(sight.trusts)}, refuses ${shownSet(sight.refuses)}`}`;
   return [
-    `    ${name}${certificate ? '' : ' (deleted)'}: ${roster}; Secret ${files(secret)}${secret === null ? '' : ` of ${secret.epoch}`}; loaded ${files(loaded)}; ${eyes}`,
+    `    ${name}${certificate ? (barred ? ' (barred)' : '') : ' (deleted)'}: ${roster}; Secret ${files(secret)}${secret === null ? '' : ` of ${secret.epoch}`}; loaded ${files(loaded)}; ${eyes}`,
   ];
 }
 

@@ -22,6 +22,8 @@ export interface Budgets {
   readonly restore?: number;
   /** A member is named in spec.rotation.departed, or is no longer. */
   readonly depart?: number;
+  /** A ClusterCertificate may not be served any more, or may be again. */
+  readonly bar?: number;
   /** A namespace is taken out of the watch, or into it again. */
   readonly hide?: number;
   /** A member is taken out of its ReplicationPeer, or into it again. */
