@@ -49,8 +49,6 @@ const PAUSE_MS = 2_000;
 export interface Judge {
   /** Asked of every write of an object; not of what keeps a process alive or only tells of it (Leases, Events). */
   write(write: Write): WriteFate;
-  /** The API server has done it. */
-  written(write: Write): void;
   event(told: Told): EventFate;
 }
 
@@ -139,7 +137,6 @@ export class Gate {
     stream.on('close', () => request.close());
     request.end(body);
     request.on('response', (answer) => {
-      if (write !== null && Number(answer[':status']) < 300) this.#judge.written(write);
       if (fate === 'unanswered') return this.#close();
       if (!this.#open || stream.destroyed || stream.headersSent) return;
       stream.respond(answer);

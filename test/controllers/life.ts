@@ -86,17 +86,13 @@ class Course implements Judge {
     const moment = this.#moment(`${verb} ${objectIn(write)}${subresource === '' ? '' : `/${subresource}`}`, write);
     const fate = this.over ? 'done' : this.#plan.write(moment, this.writes.length);
     this.writes.push(moment);
+    // From when it is sent: the answer and the event that tells of it come in any order.
+    if (fate !== 'lost') this.#follow(write);
     if (fate === 'done') return fate;
     this.met.add(moment.id);
     this.deaths += 1;
     this.diedLate ||= this.deleted || (this.#ledger?.rotation === null && this.#ledger.signer === LAST);
     return fate;
-  }
-
-  written({ resource, name, body }: Write): void {
-    if (resource !== 'secrets' || (name !== LEDGER && name !== '')) return;
-    const text = (body as { data?: Readonly<Record<string, string>> } | null)?.data?.[LEDGER_KEY];
-    if (text !== undefined) this.#ledger = decodeLedger(Buffer.from(text, 'base64').toString('utf8'));
   }
 
   event(told: Told): EventFate {
@@ -105,6 +101,12 @@ class Course implements Judge {
     this.events.push(moment);
     if (fate !== 'told') this.met.add(moment.id);
     return fate;
+  }
+
+  #follow({ resource, name, body }: Write): void {
+    if (resource !== 'secrets' || (name !== LEDGER && name !== '')) return;
+    const text = (body as { data?: Readonly<Record<string, string>> } | null)?.data?.[LEDGER_KEY];
+    if (text !== undefined) this.#ledger = decodeLedger(Buffer.from(text, 'base64').toString('utf8'));
   }
 
   #moment(what: string, named: Named): Moment {
