@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
-import { bundle, sourceEntry } from '../support/bundle.ts';
+import { bundle, nodeFlags, sourceEntry } from '../support/bundle.ts';
 import { describeMachine } from './machine.ts';
 import { reportOf } from './report.ts';
 import { measure, type Result } from './run.ts';
@@ -53,12 +53,13 @@ async function main(
   const say = (line: string): void => void process.stderr.write(`bench: ${line}\n`);
   try {
     const entry = values.bundle ? await bundle() : sourceEntry;
+    const flags = await nodeFlags();
     const machine = await describeMachine();
     const results: Result[] = [];
     for (const count of counts) {
-      results.push(await measure({ count, entry, profile: values.profile ?? null, say, signal: stop.signal }));
+      results.push(await measure({ count, entry, flags, profile: values.profile ?? null, say, signal: stop.signal }));
     }
-    const report = { at: new Date().toISOString(), bundled: values.bundle, machine, results };
+    const report = { at: new Date().toISOString(), bundled: values.bundle, flags, machine, results };
     process.stdout.write(reportOf(report));
     await mkdir(dirname(values.json), { recursive: true });
     await writeFile(values.json, `${JSON.stringify(report, null, 2)}\n`);

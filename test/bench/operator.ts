@@ -38,6 +38,8 @@ export async function installOperator(plane: ControlPlane, namespace: string): P
 export interface OperatorOptions {
   /** The program: the bundle, or src/main.ts. */
   readonly entry: string;
+  /** Of Node. */
+  readonly flags: readonly string[];
   readonly kubeconfig: string;
   readonly namespace: string;
   readonly logFile: string;
@@ -55,10 +57,10 @@ export class OperatorProcess {
   /** When it was started, by performance.now(). */
   readonly startedAt = performance.now();
 
-  constructor({ entry, kubeconfig, namespace, logFile, limit, profile }: OperatorOptions) {
+  constructor({ entry, flags, kubeconfig, namespace, logFile, limit, profile }: OperatorOptions) {
     const log = openSync(logFile, 'w');
     this.#logFile = logFile;
-    const node = profile === null ? [] : ['--cpu-prof', '--cpu-prof-dir', profile];
+    const node = [...flags, ...(profile === null ? [] : ['--cpu-prof', '--cpu-prof-dir', profile])];
     const options = ['--kubeconfig', kubeconfig, '--namespaces', namespace, '--lease-namespace', SYSTEM];
     const own = [process.execPath, ...node, entry, ...options, '--health-port', '0'] as const;
     const [command, ...args] = limit === null ? own : [...limit.prefix, ...own];

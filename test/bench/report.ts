@@ -4,6 +4,8 @@ import type { Result } from './run.ts';
 export interface Report {
   readonly at: string;
   readonly bundled: boolean;
+  /** Of Node, for the operator. */
+  readonly flags: readonly string[];
   readonly machine: Machine;
   readonly results: readonly Result[];
 }
@@ -19,12 +21,12 @@ const WANTED = {
 };
 
 /** The report for people: a table per count, and the machine. */
-export function reportOf({ at, bundled, machine, results }: Report): string {
+export function reportOf({ at, bundled, flags, machine, results }: Report): string {
   const { cpu, cores, memoryGiB, system, node, loadBefore, fsyncMs } = machine;
   const lines = [
     `Replicert benchmark, ${at}`,
     `${cores} cores of ${cpu}, ${memoryGiB} GiB, ${system}, Node ${node}`,
-    `2 KiB written and flushed in ${fsyncMs} ms; load before the run ${loadBefore}; operator ${bundled ? 'bundled' : 'from its sources'}`,
+    `2 KiB written and flushed in ${fsyncMs} ms; load before the run ${loadBefore}; operator ${bundled ? 'bundled' : 'from its sources'}, node ${flags.join(' ')}`,
   ];
   for (const result of results) lines.push('', ...tableOf(result, cores));
   return `${lines.join('\n')}\n`;

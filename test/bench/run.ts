@@ -21,6 +21,7 @@ import { cpuBetween, cpuSeconds, residentMemory, sampleCpu } from './processes.t
 export interface MeasureOptions {
   readonly count: number;
   readonly entry: string;
+  readonly flags: readonly string[];
   readonly profile: string | null;
   readonly say: (line: string) => void;
   readonly signal: AbortSignal;
@@ -97,13 +98,13 @@ const IDLE_SECONDS = 60;
 const MEMORY_LIMIT_MIB = 256;
 const PACED = { count: 200, perSecond: 20 };
 
-export async function measure({ count, entry, profile, say, signal }: MeasureOptions): Promise<Result> {
+export async function measure({ count, entry, flags, profile, say, signal }: MeasureOptions): Promise<Result> {
   say(`${count} certificates: starting etcd (with fsync) and kube-apiserver`);
   const plane = await startControlPlane({ fsync: true, crds: CRDS, log: say });
   const client = loadClient({ kubeconfig: plane.kubeconfig, userAgent: 'replicert-bench' });
   const limit = await limitMemory(MEMORY_LIMIT_MIB);
   try {
-    return await new Measurement(plane, client, { entry, limit, profile }, say, signal).run(count);
+    return await new Measurement(plane, client, { entry, flags, limit, profile }, say, signal).run(count);
   } finally {
     await limit?.remove();
     await client.close();
@@ -111,7 +112,7 @@ export async function measure({ count, entry, profile, say, signal }: MeasureOpt
   }
 }
 
-type Program = Pick<OperatorOptions, 'entry' | 'limit' | 'profile'>;
+type Program = Pick<OperatorOptions, 'entry' | 'flags' | 'limit' | 'profile'>;
 
 class Measurement {
   readonly #plane: ControlPlane;
