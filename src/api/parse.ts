@@ -14,19 +14,27 @@ const MAX_PROBLEMS = 16;
 /**
  * Reads one object as the API server returns it (or as a file holds it). Fields that the schema does not have are ignored, as the
  * API server prunes them. A status that does not fit is dropped: it is written anew, and as evidence it counts as not seen.
+ * @param before another version of it: where its generation is the same, so is its spec, and is not read again
  */
-export function parseObject<K extends Kind>(kind: K, raw: unknown): Parsed<K> {
+export function parseObject<K extends Kind>(kind: K, raw: unknown, before: ObjectOf<K> | null = null): Parsed<K> {
   const definition = DEFINITIONS[kind];
   const fields = isRecord(raw) ? raw : {};
   const metadata = readMetadata(fields['metadata']);
+  const readStatus = (): ObjectOf<K>['status'] => {
+    const status = definition.status.safeParse(tame(fields['status']));
+    return status.success ? status.data : null;
+  };
+  if (before !== null && sameSpec(before.metadata, metadata))
+    return { ok: true, object: { kind, metadata, spec: before.spec, status: readStatus() } };
   const spec = definition.spec.safeParse(tame(fields['spec']), { reportInput: true });
   const problems = [...nameProblems(kind, metadata.name), ...(spec.success ? [] : describeIssues('spec', spec.error))];
   if (!spec.success || problems.length > 0) return { ok: false, metadata, problems: shorten(problems) };
-  const status = definition.status.safeParse(tame(fields['status']));
-  return {
-    ok: true,
-    object: { kind, metadata, spec: spec.data, status: status.success ? status.data : null },
-  };
+  return { ok: true, object: { kind, metadata, spec: spec.data, status: readStatus() } };
+}
+
+/** The API server counts `generation` up with every change of the spec (API conventions, Metadata). */
+function sameSpec(a: Metadata, b: Metadata): boolean {
+  return a.uid !== '' && a.uid === b.uid && a.generation !== 0 && a.generation === b.generation;
 }
 
 /** What the API server refuses about changing one spec into another, as parsed. Empty where the change is allowed. */

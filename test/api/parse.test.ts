@@ -8,6 +8,40 @@ const problemsOf = (spec: unknown): readonly string[] => {
   return parsed.ok ? [] : parsed.problems;
 };
 
+describe('another version of an object that is known', () => {
+  const version = (uid: string, generation: number, spec: unknown, status: unknown = {}) => ({
+    metadata: { name: 'vast', namespace: 'storage', uid, generation },
+    spec,
+    status,
+  });
+  const first = parseObject('ReplicationCA', version('u', 1, { rotation: { generation: 2 } }));
+  const known = first.ok ? first.object : null;
+  const read = (raw: unknown) => {
+    const parsed = parseObject('ReplicationCA', raw, known);
+    return parsed.ok ? parsed.object : parsed.problems;
+  };
+
+  test('has the same spec where its generation is the same, and whatever else is new', () => {
+    const now = read(version('u', 1, { rotation: { generation: 2 } }, { signer: 2 }));
+    expect(now).toMatchObject({ status: { signer: 2 } });
+    expect('spec' in now && now.spec, 'not even read').toBe(known?.spec);
+  });
+
+  test.each([
+    ['a later generation', version('u', 2, { rotation: { generation: 3 } })],
+    ['another object of that name', version('v', 1, { rotation: { generation: 3 } })],
+    ['no generation', version('u', 0, { rotation: { generation: 3 } })],
+  ])('is read anew: %s', (_, raw) => {
+    expect(read(raw)).toMatchObject({ spec: { rotation: { generation: 3 } } });
+  });
+
+  test('is refused where its new spec is wrong', () => {
+    expect(read(version('u', 2, { rotation: { generation: 0 } }))).toEqual([
+      expect.stringContaining('rotation.generation'),
+    ]);
+  });
+});
+
 describe('what is accepted', () => {
   test('comes back typed, with complete metadata', () => {
     const parsed = parseObject('ReplicationCA', {

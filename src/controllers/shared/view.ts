@@ -38,7 +38,8 @@ export interface ViewOptions<T extends HasMeta> {
   readonly namespaces: readonly string[];
   readonly labelSelector?: string;
   readonly pageSize?: number;
-  readonly keep: (raw: KubeObject) => T;
+  /** What is kept of an object; `known`: of another version of it. */
+  readonly keep: (raw: KubeObject, known: T | undefined) => T;
   readonly onChange: (change: Seen<T>) => void;
   /** Whether a namespace is read, or refused, is no more what it was. */
   readonly onStanding?: (namespace: string) => void;
@@ -57,7 +58,7 @@ export class View<T extends HasMeta> {
   readonly #own = new Map<string, T>();
   /** UIDs of objects that were seen to go, oldest first: an answer about one of them may still be on its way. */
   readonly #gone = new Set<string>();
-  readonly #keep: (raw: KubeObject) => T;
+  readonly #keep: ViewOptions<T>['keep'];
   readonly #kind: string;
 
   constructor({ namespaces, onChange, onStanding, keep, ...rest }: ViewOptions<T>) {
@@ -84,10 +85,11 @@ export class View<T extends HasMeta> {
   #read(raw: KubeObject): T {
     const { uid, resourceVersion } = raw.metadata;
     const key = keyOf(raw.metadata);
-    for (const known of [this.#own.get(key), this.#informers.get(raw.metadata.namespace ?? '')?.get(key)]) {
+    const [own, seen] = [this.#own.get(key), this.#informers.get(raw.metadata.namespace ?? '')?.get(key)];
+    for (const known of [own, seen]) {
       if (known !== undefined && known.meta.uid === uid && known.meta.resourceVersion === resourceVersion) return known;
     }
-    return this.#keep(raw);
+    return this.#keep(raw, own ?? seen);
   }
 
   start(): void {
@@ -140,7 +142,7 @@ export class View<T extends HasMeta> {
    * @param anew read it again although it is known in this very version: what is kept of it depends on what else is known
    */
   remember(raw: KubeObject, { anew = false }: { readonly anew?: boolean } = {}): T {
-    const kept = anew ? this.#keep(raw) : this.#read(raw);
+    const kept = anew ? this.#keep(raw, undefined) : this.#read(raw);
     if (this.#gone.has(kept.meta.uid)) return kept;
     const key = keyOf(kept.meta);
     const seen = this.#informers.get(kept.meta.namespace)?.get(key);

@@ -42,10 +42,10 @@ export interface Kept<K extends Kind> extends HasMeta {
   readonly acknowledgers: ReadonlyMap<string, string>;
 }
 
-function keepObject<K extends Kind>(kind: K): (raw: KubeObject) => Kept<K> {
-  return (raw) => ({
+function keepObject<K extends Kind>(kind: K): (raw: KubeObject, known: Kept<K> | undefined) => Kept<K> {
+  return (raw, known) => ({
     meta: metaOf(raw),
-    parsed: parseObject(kind, raw),
+    parsed: parseObject(kind, raw, objectOf(known)),
     status: raw['status'],
     acknowledgers: kind === 'ReplicationPeer' ? acknowledgersOf(raw) : NOBODY,
   });
