@@ -1,7 +1,6 @@
 import { emptyLedger, type Ledger } from '../../api/ledger.ts';
-import { FINALIZER, ledgerSecretName, type MemberKey, REPLICATION_CA } from '../../api/names.ts';
+import { FINALIZER, ledgerSecretName, REPLICATION_CA } from '../../api/names.ts';
 import type { ReplicationCA } from '../../api/objects.ts';
-import type { ReplicationCAStatus } from '../../api/replication-ca.ts';
 import type { Authority } from '../../pki/issue.ts';
 import { type Decision, plan } from '../../rotation/plan.ts';
 import { names, namespaceOf } from '../../rotation/story.ts';
@@ -21,10 +20,11 @@ import { sameJson, writeStatus } from '../shared/status.ts';
 import type { Verdicts } from '../shared/verdicts.ts';
 import { type Kept, objectOf, type World } from '../shared/world.ts';
 import { removeAuthority } from './deletion.ts';
+import { ReplicationCAEvents } from './events.ts';
 import { bundleOf, guard, isThere, publish, release } from './housekeeping.ts';
 import { mint } from './mint.ts';
 import { observeRotation } from './observe.ts';
-import { type Alarm, isRoutine, dueAt, type Outcome, regressedIn, statusOf } from './status.ts';
+import { type Alarm, dueAt, type Outcome, statusOf } from './status.ts';
 import { judgeLedger, leftovers, type LedgerState } from './verify.ts';
 
 export interface ReplicationCATools {
@@ -48,8 +48,7 @@ export function replicationCAController(tools: ReplicationCATools) {
   const { client, world, ledgers, authorities, rights, verdicts, tell, clock } = tools;
   const { now } = clock;
   const writtenAt = new Map<string, number>();
-  /** Members of which it was told that they have gone back, by CA. */
-  const regressed = new Map<string, Set<MemberKey>>();
+  const events = new ReplicationCAEvents(tell);
 
   return async function reconcile(key: string, { signal, log }: Pass): Promise<Wake> {
     const kept = world.cas.get(key);
@@ -57,7 +56,7 @@ export function replicationCAController(tools: ReplicationCATools) {
     const { namespace = '' } = ref;
     if (kept === undefined) {
       writtenAt.delete(key);
-      regressed.delete(key);
+      events.forget(key);
       verdicts.forget(key);
       world.pace.forget(key);
       await rights.settle(namespace, world.hasCa(namespace), signal);
@@ -240,30 +239,9 @@ export function replicationCAController(tools: ReplicationCATools) {
     // Events are lost with the Lease, or after an hour; on whose word something went on must not be.
     for (const { reason, note } of decision.story)
       if (reason === 'Acknowledged') log.info({ epoch: next.epoch, reason }, note);
-    tellStep(kept, step, ledger, next);
-    for (const { type, reason, note } of decision.story) tell(REPLICATION_CA, kept.meta, type, reason, note);
+    events.moved(kept.meta, decision, ledger, next);
     const after: Decision = { ...decision, ledger: next };
     return { facts: { ...facts, ledger: next }, decision: after };
-  }
-
-  function tellStep(kept: Kept<'ReplicationCA'>, step: Decision['step'], before: Ledger, after: Ledger): void {
-    if (step.kind !== 'mint') return;
-    const record = after.generations[step.generation];
-    tell(
-      REPLICATION_CA,
-      kept.meta,
-      'Normal',
-      'GenerationMinted',
-      `Generation ${step.generation} is in Secret ${record?.secretName}`,
-    );
-    if (before.signer === null) return;
-    tell(
-      REPLICATION_CA,
-      kept.meta,
-      'Normal',
-      'RotationStarted',
-      `Rotation from generation ${before.signer} to ${step.generation} begins (${step.because}): ${after.roster.size} members get both CAs to trust`,
-    );
   }
 
   async function keepHouse(
@@ -326,7 +304,7 @@ export function replicationCAController(tools: ReplicationCATools) {
   }
 
   async function conclude(kept: Kept<'ReplicationCA'>, outcome: Outcome, signal: AbortSignal): Promise<Wake> {
-    const { ca, refusal, alarm, rotation } = outcome;
+    const { ca, refusal, rotation } = outcome;
     const at = now();
     const status = statusOf(outcome, at);
     const key = `${kept.meta.namespace}/${kept.meta.name}`;
@@ -337,75 +315,10 @@ export function replicationCAController(tools: ReplicationCATools) {
     }
     if (await writeStatus(client, REPLICATION_CA, world.cas, kept, status, signal)) {
       writtenAt.set(key, at);
-      if (refusal !== null && !wasTold(ca, 'Stalled', refusal.message))
-        tell(REPLICATION_CA, kept.meta, 'Warning', 'Stalled', refusal.message);
-      if (alarm !== null && !ca.status?.conditions?.some(({ message }) => message.includes(alarm.message)))
-        tell(REPLICATION_CA, kept.meta, 'Warning', alarm.reason, alarm.message);
-      tellHeld(kept, ca, status);
-      tellApproval(kept, ca, status);
-      tellExpiry(kept, ca, status);
+      events.concluded(kept.meta, outcome, status);
     }
-    if (rotation !== null) tellRegress(kept, rotation.decision);
+    if (rotation !== null) events.regress(kept.meta, rotation.decision);
     return wakeAfter(outcome, at);
-  }
-
-  /** Tells once who holds a rotation up, not at every probe. */
-  function tellHeld(
-    kept: Kept<'ReplicationCA'>,
-    { status: before }: ReplicationCA,
-    { rotation }: ReturnType<typeof statusOf>,
-  ): void {
-    const first = rotation?.waitingFor?.[0];
-    if (first === undefined || isRoutine(first)) return;
-    const known = before?.rotation?.waitingFor?.[0];
-    if (known?.member === first.member && known.reason === first.reason && before?.rotation?.stage === rotation?.stage)
-      return;
-    tell(
-      REPLICATION_CA,
-      kept.meta,
-      'Warning',
-      'RotationHeld',
-      `${rotation?.stage ?? ''} waits for ${first.member} (${first.reason}): ${first.message}`,
-    );
-  }
-
-  /** Tells once, until it is well again, that a member which was proven has gone back. */
-  function tellRegress(kept: Kept<'ReplicationCA'>, decision: Decision): void {
-    const key = `${kept.meta.namespace}/${kept.meta.name}`;
-    const told = regressed.get(key) ?? new Set();
-    regressed.set(key, told);
-    for (const member of told) if (decision.findings.get(member)?.ok !== false) told.delete(member);
-    for (const { member, reason, message } of regressedIn(decision)) {
-      if (told.has(member)) continue;
-      told.add(member);
-      const note = `${decision.ledger.rotation?.stage}: ${member} was proven and has gone back (${reason}). ${message} No other member may change until it is well again: make it reload its files.`;
-      tell(REPLICATION_CA, kept.meta, 'Warning', 'RotationHeld', note);
-    }
-  }
-
-  /** Tells once that certificates are about to end that only a rotation replaces. */
-  function tellExpiry(
-    kept: Kept<'ReplicationCA'>,
-    { status: before }: ReplicationCA,
-    after: ReplicationCAStatus,
-  ): void {
-    const [first] = after.rotation?.expiring ?? [];
-    if (first === undefined || before?.rotation?.expiring !== undefined) return;
-    const note = `${after.rotation?.expiringTotal ?? 0} certificates end with their generation, ${first.name} first, at ${first.notAfter}; status.rotation.expiring lists them, and only a rotation replaces them`;
-    tell(REPLICATION_CA, kept.meta, 'Warning', 'ExpiryNear', note);
-  }
-
-  /** Tells once that a stage waits for its approval; the note is the line to commit. */
-  function tellApproval(
-    kept: Kept<'ReplicationCA'>,
-    { status: before }: ReplicationCA,
-    after: ReplicationCAStatus,
-  ): void {
-    const waits = ({ conditions }: ReplicationCAStatus): string | undefined =>
-      conditions?.find(({ type, reason }) => type === 'Rotating' && reason === 'WaitingForApproval')?.message;
-    const message = waits(after);
-    if (message === undefined || message === waits(before ?? {})) return;
-    tell(REPLICATION_CA, kept.meta, 'Normal', 'ApprovalNeeded', message);
   }
 
   function wakeAfter({ refusal, rotation }: Outcome, at: number): Wake {
@@ -430,11 +343,4 @@ export function replicationCAController(tools: ReplicationCATools) {
 function onlyCountersDiffer(before: ReplicationCA['status'], after: ReturnType<typeof statusOf>): boolean {
   if (before === null) return false;
   return sameJson({ ...before, members: null }, { ...after, members: null });
-}
-
-function wasTold({ status }: ReplicationCA, type: string, message: string): boolean {
-  return (
-    status?.conditions?.some((each) => each.type === type && each.status === 'True' && each.message === message) ??
-    false
-  );
 }

@@ -18,6 +18,7 @@ import { authorityWish, type AuthorityWish, BACKDATE } from '../shared/effective
 import type { Refusal } from '../shared/refusal.ts';
 import { condition, nextConditions, progress } from '../shared/status.ts';
 import { expiring } from './expiry.ts';
+import { isRoutine, type Waiting, waitingFor } from './waiting.ts';
 
 /** A warning that is no refusal: it goes on, but not for long unless somebody acts. */
 export interface Alarm {
@@ -39,12 +40,6 @@ export interface Outcome {
     readonly generations: ReadonlyMap<number, Certificate>;
   } | null;
   readonly bundleSha256: string | null;
-}
-
-interface Waiting {
-  readonly member: MemberKey;
-  readonly reason: string;
-  readonly message: string;
 }
 
 /** The status after a pass, made from scratch: wiping it changes nothing but the times of transitions. */
@@ -109,52 +104,6 @@ function standing({ signer, rotation, roster }: Ledger) {
 
 function courseOf({ from, to, direction, stage, startedAt, since }: Rotation) {
   return { from, to, direction, stage, startedAt, stageStartedAt: since };
-}
-
-/** Whom the stage waits for: first whoever needs help, then who is on the way, then who only waits for a turn. */
-function waitingFor(decision: Decision): readonly Waiting[] {
-  const { ledger, findings, held } = decision;
-  if (ledger.rotation === null) return [];
-  const regressed = new Set(regressedIn(decision).map(({ member }) => member));
-  const stuck: Waiting[] = [];
-  const underWay: Waiting[] = [];
-  const turn: Waiting[] = [];
-  for (const member of ledger.roster.keys()) {
-    const finding = held.get(member) ?? findings.get(member);
-    if (finding === undefined || finding.ok) continue;
-    const { reason, message } = finding;
-    const passes = isRoutine({ reason }) && !regressed.has(member);
-    const list = reason === 'WaitingForGrant' ? turn : passes ? underWay : stuck;
-    list.push({ member, reason, message: clip(message, MAX_MESSAGE) });
-  }
-  return [...stuck, ...underWay, ...turn];
-}
-
-/** Members that were proven and are seen not to be any more: they stop everybody's grants. */
-export function regressedIn({ ledger: { roster }, findings }: Decision): readonly Waiting[] {
-  return [...findings].flatMap(([member, finding]) =>
-    !finding.ok && finding.contrary && roster.get(member)?.grant === 'Proven'
-      ? [{ member, reason: finding.reason, message: finding.message }]
-      : [],
-  );
-}
-
-/** What every member passes through in a rotation. */
-const ROUTINE: ReadonlySet<string> = new Set([
-  'WaitingForGrant',
-  'WaitingForSecret',
-  'Outdated',
-  'Stale',
-  'NeverObserved',
-  'NotPresented',
-  'NotTrusted',
-  'StillTrusted',
-  'Contradictory',
-]);
-
-/** Whether this is no news: it passes by itself as a rule. */
-export function isRoutine({ reason }: Pick<Waiting, 'reason'>): boolean {
-  return ROUTINE.has(reason);
 }
 
 /** `1/3`, and `back` where the stage leads back: its name is the same in both directions. */
