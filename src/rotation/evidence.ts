@@ -164,6 +164,9 @@ function missingSecret(facts: Facts, member: MemberKey): Finding {
   );
 }
 
+/** The next step, for whoever reads it. */
+const RELOAD = 'Wait for the files to arrive there; if that lasts, make it reload them.';
+
 /** What was seen, by one peer. */
 function look(
   witness: Witness,
@@ -208,7 +211,7 @@ function answer(question: Question, { member, roles }: Witness, evidence: Eviden
       if (refuses.fresh.includes(g)) {
         return contrary(
           'NotTrusted',
-          `${member} was seen to refuse generation ${g}: it has not loaded the bundle of its Secret.`,
+          `${member} was seen to refuse generation ${g}: it has not loaded the bundle of its Secret. ${RELOAD}`,
         );
       }
       if (roles.listens && !trusts.listening.includes(g))
@@ -225,14 +228,14 @@ function answer(question: Question, { member, roles }: Witness, evidence: Eviden
         shown.generation === null ? 'a certificate of a foreign issuer' : `a leaf of generation ${shown.generation}`;
       return contrary(
         'NotPresented',
-        `${member} presents ${what} (${shown.fingerprint.slice(0, 8)}), not the leaf of its Secret (${secret.leafFingerprint.slice(0, 8)}): it has not reloaded.`,
+        `${member} presents ${what} (${shown.fingerprint.slice(0, 8)}), not the leaf of its Secret (${secret.leafFingerprint.slice(0, 8)}): it has not reloaded. ${RELOAD}`,
       );
     }
     case 'refuses': {
       if (trusts.listening.includes(g) || trusts.dialling.includes(g)) {
         return contrary(
           'StillTrusted',
-          `${member} still accepts generation ${g}: it has not loaded the bundle of its Secret.`,
+          `${member} still accepts generation ${g}: it has not loaded the bundle of its Secret. ${RELOAD}`,
         );
       }
       if (evidence.resumes.includes(g)) return contrary('StillResumed', resumedMessage(evidence, member, g));

@@ -100,7 +100,9 @@ test.concurrent('the CA and leaves of it near their end while a rotation is bloc
     ),
   );
   // What is to be done about it is what the rotation waits for.
-  expect(next).toMatch(/\/b was seen to refuse generation 2: it has not loaded the bundle of its Secret\.$/);
+  expect(next).toMatch(
+    /\/b was seen to refuse generation 2: it has not loaded the bundle of its Secret\. Wait for .*; if that lasts, make it reload them\.$/,
+  );
   expect(
     await here.eventUntil('ReplicationCA', 'mesh', 'ExpiryNear', /^3 certificates end with their generation, /),
   ).toMatchObject({ type: 'Warning' });

@@ -64,7 +64,8 @@ const faults: Readonly<Record<string, Fault>> = {
   'a member that keeps its old files': {
     spoil: (mesh) => mesh.member('b').behave('frozen'),
     reason: 'NotTrusted',
-    message: /^\S+\/b was seen to refuse generation 2: it has not loaded the bundle of its Secret\.$/,
+    message:
+      /^\S+\/b was seen to refuse generation 2: it has not loaded the bundle of its Secret\. Wait for .*; if that lasts, make it reload them\.$/,
     seen: { reason: 'NotTrusted', message: /^b does not trust generation 2, .*make the member reload its files/ },
     mend: (mesh) => mesh.member('b').behave('serving'),
   },
@@ -298,7 +299,7 @@ test.concurrent('a member that comes back with old files stops all further grant
     mesh,
     'a',
     'NotTrusted',
-    /^\S+\/a was seen to refuse generation 2: it has not loaded the bundle of its Secret\.$/,
+    /^\S+\/a was seen to refuse generation 2: it has not loaded the bundle of its Secret\. Wait for .*; if that lasts, make it reload them\.$/,
   );
   const { rotation, roster } = here.ledger('mesh');
   expect(rotation?.stage).toBe('Roll');
