@@ -91,9 +91,11 @@ export class Replication {
 function deliver(scene: Scene, name: string, dir: string, lagMs: () => number): () => Promise<void> {
   let newest: LiveSecret | undefined;
   let writing: Promise<void> | null = null;
+  const stop = new AbortController();
   const write = async (): Promise<void> => {
     for (let written: LiveSecret | undefined; written !== newest; ) {
-      await sleep(lagMs());
+      await sleep(lagMs(), undefined, { signal: stop.signal }).catch(() => {});
+      if (stop.signal.aborted) return;
       written = newest;
       const data = Object.entries(written?.data ?? {}).map(
         ([key, text]) => [key, Buffer.from(text, 'base64')] as const,
@@ -111,6 +113,7 @@ function deliver(scene: Scene, name: string, dir: string, lagMs: () => number): 
   follow();
   return async () => {
     off();
+    stop.abort();
     await writing;
   };
 }
