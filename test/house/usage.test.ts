@@ -76,7 +76,7 @@ describe('--kubeconfig of what is no kubeconfig', () => {
 });
 
 test('npm run lint is what make lint is', () => {
-  const { stdout } = spawnSync('make', ['--dry-run', 'lint'], { cwd: ROOT, encoding: 'utf8' });
+  const { stdout } = spawnSync('make', ['--no-print-directory', '--dry-run', 'lint'], { cwd: ROOT, encoding: 'utf8' });
   expect(stdout.trim().split('\n').at(-1)).toBe('npm run --silent lint');
 });
 
