@@ -1,7 +1,9 @@
 /** What a test file of the project `cluster` (`*.cluster.test.ts`) works with. */
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { afterAll, inject } from 'vitest';
 import { kubectlEnvironment } from '../control-plane/kubectl.ts';
 import { type Finished, run, tail } from '../control-plane/run.ts';
@@ -101,12 +103,26 @@ export function testCluster(cluster: SharedCluster = inject('cluster')): TestClu
     },
     async audit(filter) {
       if (auditLog === null) throw new Error('the cluster that KUBECONFIG names shows no audit log');
-      const lines = (await readFile(auditLog, 'utf8')).split('\n');
-      // The last piece is empty, or a line that is being written.
-      const events = lines.slice(0, -1).map((line) => JSON.parse(line) as AuditEvent);
-      return events.filter(filter);
+      const found: AuditEvent[] = [];
+      // Line by line: after a long run it is larger than a string may be. The last line may be still being written.
+      let cut: string | null = null;
+      for await (const line of createInterface({ input: createReadStream(auditLog) })) {
+        if (cut !== null) throw new Error(`${auditLog} has a line that is no event: ${cut}`);
+        const event = eventIn(line);
+        if (event === null) cut = line;
+        else if (filter(event)) found.push(event);
+      }
+      return found;
     },
   };
+}
+
+function eventIn(line: string): AuditEvent | null {
+  try {
+    return JSON.parse(line) as AuditEvent;
+  } catch {
+    return null;
+  }
 }
 
 interface Kubeconfig {
