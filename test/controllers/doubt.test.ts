@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type Doubt, doubtAfter, doubted } from '../../src/controllers/replicationpeer/doubt.ts';
+import { type Doubt, doubtAfter, doubted, doubtIn } from '../../src/controllers/replicationpeer/doubt.ts';
 import type { Seen } from '../../src/controllers/replicationpeer/observe.ts';
 
 const GOOD: Seen = {
@@ -37,14 +37,14 @@ test('who never gave different answers is believed at once', () => {
 test('who did is believed when it was seen alike three times in a row', () => {
   const doubtful = 'Contradictory';
   expect(believed([LAGGING, true], [GOOD, false], [GOOD, false], [GOOD, false], [GOOD, false])).toEqual([
-    'NotTrusted 1',
+    'NotTrusted',
     doubtful,
     doubtful,
     'Verified 1,2',
     'Verified 1,2',
   ]);
   expect(believed([LAGGING, true], [GOOD, false], [GOOD, false], [GOOD, true], [GOOD, false], [GOOD, false])).toEqual([
-    'NotTrusted 1',
+    'NotTrusted',
     ...Array<string>(5).fill(doubtful),
   ]);
 });
@@ -53,7 +53,7 @@ test('a no is believed all the same, and brings nobody nearer', () => {
   expect(believed([GOOD, true], [GOOD, false], [LAGGING, false], [GOOD, false], [GOOD, false])).toEqual([
     'Contradictory',
     'Contradictory',
-    'NotTrusted 1',
+    'NotTrusted',
     'Contradictory',
     'Verified 1,2',
   ]);
@@ -69,4 +69,26 @@ test('the message says how many looks are needed, and what to do', () => {
     /^b gave different answers a moment ago, and is believed after 2 more looks .* name each in spec\.members\[\]\.endpoints\.$/,
   );
   expect(doubted(GOOD, { revision: 'r1', left: 1 }).message).toContain('one more look in which it does not');
+});
+
+test.each(['Contradictory', 'NotPresented', 'NoSessionKept', 'StillResumed', 'Inconclusive'] as const)(
+  'a yes is none in whatever look: %s',
+  (reason) => {
+    const lucky: Seen = { ...GOOD, refuses: { fresh: [], resumed: [3] }, reason };
+    const doubt = doubtAfter(null, lucky, true);
+    if (doubt === null) throw new Error('no doubt');
+    const { presents, trusts, refuses } = doubted(lucky, doubt);
+    expect({ trusts, refuses }).toEqual({
+      trusts: { listening: [], dialling: [] },
+      refuses: { fresh: [], resumed: [] },
+    });
+    // That it presents another leaf than it should is a no.
+    expect(presents).toEqual(reason === 'NotPresented' ? GOOD.presents : undefined);
+  },
+);
+
+test('an operator that was started anew doubts whom its status calls contradictory', () => {
+  expect(doubtIn({ ...GOOD, reason: 'Contradictory' })).toEqual({ revision: 'r1', left: 3 });
+  expect(doubtIn(LAGGING)).toBeNull();
+  expect(doubtIn(null)).toBeNull();
 });

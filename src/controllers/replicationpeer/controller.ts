@@ -16,7 +16,7 @@ import type { Ledgers } from '../shared/ledgers.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { writeStatus } from '../shared/status.ts';
 import { objectOf, type World } from '../shared/world.ts';
-import { type Doubt, doubtAfter, doubted } from './doubt.ts';
+import { type Doubt, doubtAfter, doubted, doubtIn } from './doubt.ts';
 import { observe, type PeerFacts, resolveCa, type Seen } from './observe.ts';
 import { planQuestions, type Question, seenBefore, toSeen } from './plan.ts';
 import { blindStatusOf, statusOf, worthWriting } from './status.ts';
@@ -137,7 +137,8 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
       const last = rounds.get(name);
       // Several passes may be given the same answer.
       const again = last?.began === began;
-      const doubt = again ? last.doubt : doubtAfter(last?.doubt ?? null, answer, mixed);
+      const before = last === undefined ? doubtIn(question.member.seen) : last.doubt;
+      const doubt = again ? last.doubt : doubtAfter(before, answer, mixed);
       seen.set(name, doubt === null ? answer : doubted(answer, doubt));
       if (again) continue;
       const count = answer.reason === 'Verified' ? 0 : (last?.count ?? 0) + (reached ? 1 : 0);

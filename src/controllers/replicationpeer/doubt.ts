@@ -23,13 +23,27 @@ export function doubtAfter(before: Doubt | null, { revision, reason }: Seen, mix
   return left === 0 ? null : { revision, left };
 }
 
-/** What a look counts for while there is a doubt: a yes is none yet, a no is. */
+/** What is left of a doubt when the operator was started anew: only what the status says. */
+export function doubtIn(before: Seen | null): Doubt | null {
+  return before?.reason === 'Contradictory' ? { revision: before.revision, left: ALIKE } : null;
+}
+
+/**
+ * What a look counts for while there is a doubt: a no is one, a yes is none yet, whatever the look came to as a whole. For one that was
+ * mixed in one point is lucky in another, and only the planner knows which of them it asks for.
+ */
 export function doubted(seen: Seen, { left }: Doubt): Seen {
-  if (seen.reason !== 'Verified') return seen;
+  const { presents, ...rest } = seen;
+  const wrongLeaf = seen.reason === 'NotPresented' && presents !== undefined ? { presents } : {};
+  const trusts = seen.trusts === undefined ? {} : { trusts: { listening: [], dialling: [] } };
+  if (seen.reason !== 'Verified') {
+    const refuses = seen.refuses === undefined ? {} : { refuses: { fresh: seen.refuses.fresh, resumed: [] } };
+    return { ...rest, ...wrongLeaf, ...trusts, ...refuses };
+  }
   const looks = left === 1 ? 'one more look' : `${left} more looks`;
   return {
-    ...seen,
-    ...(seen.trusts === undefined ? {} : { trusts: { listening: [], dialling: [] } }),
+    ...rest,
+    ...trusts,
     ...(seen.refuses === undefined ? {} : { refuses: { fresh: [], resumed: [] } }),
     reason: 'Contradictory',
     message: clip(
