@@ -169,10 +169,12 @@ const JSON_TYPE = 'application/json';
 const METADATA_TYPE = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
 const PAGE = 500;
 /**
- * Greatest answer, and greatest line of a watch, in bytes. An object has 1.5 MiB at most (etcd), but a page of them has hundreds of that, and
- * is in memory four times while it is read: as pieces, as one, as text and as objects. Such a page is asked for in smaller ones.
+ * Greatest page of a list, in bytes. It may have hundreds of objects, and is in memory four times while it is read: as pieces, as one, as
+ * text and as objects. A larger one is asked for in smaller ones.
  */
-const MAX_ANSWER = 8 << 20;
+const MAX_PAGE = 8 << 20;
+/** Greatest object. etcd takes 1.5 MiB of one, of which JSON makes up to six times as much (one octet becomes `\u003c`). */
+const MAX_OBJECT = 16 << 20;
 /** A watch ends by the server's clock; this much later it has failed. */
 const WATCH_GRACE_MS = 15_000;
 
@@ -192,6 +194,8 @@ interface Call {
   readonly repeatable: boolean;
   readonly attemptMs: number;
   readonly timeoutMs: number;
+  /** Of the answer. Default: of one object. */
+  readonly maxBytes?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -257,7 +261,9 @@ class HttpClient implements Client {
     let text: string | null = null;
     while (text === null) {
       const query = { limit, continue: options.continue ?? undefined, labelSelector, fieldSelector };
-      const call: Call = { verb: 'list', method: 'GET', resource, ref: { namespace }, query, ...read(options, LIST) };
+      const maxBytes = limit === 1 ? MAX_OBJECT : MAX_PAGE;
+      const what = { verb: 'list', method: 'GET', resource, ref: { namespace }, query, maxBytes } as const;
+      const call: Call = { ...what, ...read(options, LIST) };
       try {
         text = await this.#call(call);
       } catch (error) {
@@ -344,7 +350,7 @@ class HttpClient implements Client {
   async watch(resource: Resource, options: WatchOptions, onEvent: (event: WatchEvent) => void): Promise<void> {
     const { namespace, labelSelector, fieldSelector, resourceVersion, timeoutSeconds, signal } = options;
     const what = () => describe({ verb: 'watch', resource, ref: { namespace } });
-    const lines = new LineSplitter((line) => onEvent(eventOf(line, what)), MAX_ANSWER);
+    const lines = new LineSplitter((line) => onEvent(eventOf(line, what)), MAX_OBJECT);
     const timeoutMs = timeoutSeconds * 1000 + WATCH_GRACE_MS;
     const response = await this.#transport.send({
       method: 'GET',
@@ -360,7 +366,7 @@ class HttpClient implements Client {
       timeoutMs,
       signal,
       onChunk: (chunk) => lines.push(chunk),
-      maxBytes: MAX_ANSWER,
+      maxBytes: MAX_OBJECT,
       describe: what,
     });
     if (response.status >= 300) throw apiErrorOf(what(), response.status, response.text, response.retryAfter);
@@ -381,7 +387,7 @@ class HttpClient implements Client {
       headers,
       body: call.body === undefined ? undefined : JSON.stringify(call.body),
       signal: call.signal,
-      maxBytes: MAX_ANSWER,
+      maxBytes: call.maxBytes ?? MAX_OBJECT,
       maySend: call.method === 'GET' ? undefined : this.#mayWrite,
       describe: what,
     };

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Client, WatchEvent } from './client.ts';
 import { backoff, type Clock, sleep, systemClock } from './clock.ts';
-import { isExpired, isForbidden, MalformedEventError } from './errors.ts';
+import { AnswerTooLargeError, ApiError, isExpired, isForbidden, MalformedEventError } from './errors.ts';
 import { apiVersionOf, type KubeObject, keyOf, type Resource } from './objects.ts';
 import { advance, type Outcome, type Phase, START } from './reflect.ts';
 
@@ -30,10 +30,16 @@ export interface InformerOptions<T> {
   readonly keep: (raw: KubeObject) => T;
   /** Called synchronously after the store has changed. It should only add keys to queues; what it throws is logged. */
   readonly onChange: (change: Change<T>) => void;
-  /** Called when `synced` or `refused` is no more what it was. */
+  /** Called when `synced` is no more what it was, or whether there is a `refusal`. */
   readonly onStanding?: (() => void) | undefined;
   readonly log?: Pick<Logger, 'debug' | 'warn' | 'error'> | undefined;
   readonly clock?: Clock;
+}
+
+export interface Refusal {
+  /** By the rights of the operator; else the server has no answer that can be used. */
+  readonly forbidden: boolean;
+  readonly message: string;
 }
 
 interface Entry<T> {
@@ -42,6 +48,8 @@ interface Entry<T> {
   readonly resourceVersion: string | undefined;
 }
 
+/** Lists in a row that fail by an answer, some seconds, until it is said that there is none. */
+const REFUSED_AFTER = 4;
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_CAP_MS = 30_000;
 /** A watch that told nothing and lasted less than this did not work, however politely it ended. */
@@ -62,7 +70,9 @@ export class Informer<T> {
   /** Of the list under way: as large as its pages could be so far. */
   #limit: number | undefined;
   #synced = false;
-  #refused = false;
+  #refusal: Refusal | null = null;
+  /** Answers in a row that were no list. */
+  #refusals = 0;
   #running: Promise<void> | null = null;
 
   constructor(options: InformerOptions<T>) {
@@ -85,9 +95,9 @@ export class Informer<T> {
     return this.#synced;
   }
 
-  /** The API server forbids to read. It is asked again all the same; what the store holds is what was true before. */
-  get refused(): boolean {
-    return this.#refused;
+  /** Why it cannot be read; null: nothing is known against it. It is asked again all the same; what the store holds is what was true before. */
+  get refusal(): Refusal | null {
+    return this.#refusal;
   }
 
   /** Rejects with the reason of the signal, or when the informer is stopped before. */
@@ -136,13 +146,13 @@ export class Informer<T> {
       await this.#follow(phase.resourceVersion, (version) => {
         watch.resourceVersion = version;
         watch.told = true;
-        this.#stand(false);
+        this.#stand(null);
       });
       return { got: 'end', resourceVersion: watch.resourceVersion ?? phase.resourceVersion, healthy: healthy() };
     } catch (error) {
       if (this.#stop.signal.aborted) return { got: 'gap' }; // nobody will act on it
       const { kind } = this.#options.resource;
-      if (isForbidden(error)) this.#stand(true);
+      this.#refuse(error, phase);
       if (isExpired(error) || error instanceof MalformedEventError) {
         this.#options.log?.warn({ kind, err: error }, 'events may have been missed, listing anew');
         return { got: 'gap' };
@@ -176,8 +186,9 @@ export class Informer<T> {
       this.#listed.add(keyOf(object.metadata));
       this.#upsert(object);
     }
+    this.#refusals = 0;
     if (page.continue === null) this.#completeList();
-    this.#stand(false);
+    this.#stand(null);
     return { got: 'page', continue: page.continue, resourceVersion: page.resourceVersion };
   }
 
@@ -190,10 +201,20 @@ export class Informer<T> {
     this.#options.onStanding?.();
   }
 
-  #stand(refused: boolean): void {
-    if (refused === this.#refused) return;
-    this.#refused = refused;
-    this.#options.onStanding?.();
+  /** One fault passes; a server that has no list to give, time after time, must not hold whoever waits for it. Silence is no answer. */
+  #refuse(error: unknown, phase: Phase): void {
+    const message = error instanceof Error ? error.message : String(error);
+    if (isForbidden(error)) return this.#stand({ forbidden: true, message });
+    const answered = error instanceof ApiError || error instanceof AnswerTooLargeError;
+    if (phase.at !== 'list' || !answered || isExpired(error)) return;
+    this.#refusals += 1;
+    if (this.#refusals >= REFUSED_AFTER) this.#stand({ forbidden: false, message });
+  }
+
+  #stand(refusal: Refusal | null): void {
+    const before = this.#refusal;
+    this.#refusal = refusal;
+    if ((before === null) !== (refusal === null)) this.#options.onStanding?.();
   }
 
   #follow(resourceVersion: string, seen: (resourceVersion: string) => void): Promise<void> {

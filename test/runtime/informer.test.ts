@@ -237,7 +237,8 @@ describe('an informer', () => {
   it('tells that it is refused, and when it is not any more: in the first list, and in a watch', async () => {
     const standing: string[] = [];
     follow({
-      onStanding: () => standing.push(`${informer.synced ? 'synced' : 'unread'}${informer.refused ? ', refused' : ''}`),
+      onStanding: () =>
+        standing.push(`${informer.synced ? 'synced' : 'unread'}${informer.refusal === null ? '' : ', refused'}`),
     });
     for (let i = 0; i < 2; i++) {
       (await server.next()).refuse(403, 'Forbidden', 'not allowed');
@@ -255,6 +256,22 @@ describe('an informer', () => {
     (await server.next()).bookmark('20');
     while (standing.length === 0) await new Promise((resolve) => setImmediate(resolve));
     expect(standing).toEqual(['synced']);
+  });
+});
+
+describe('a server that has no list to give', () => {
+  it('is taken for a refusal in the end, by its own words, until it has one', async () => {
+    const standing: string[] = [];
+    follow({ onStanding: () => standing.push(informer.refusal?.message ?? 'none') });
+    for (let i = 0; i < 4; i++) {
+      expect(standing).toEqual([]);
+      (await server.next()).refuse(400, 'BadRequest', 'cannot be decrypted');
+      await clock.elapse();
+    }
+    expect(standing.splice(0)).toEqual([expect.stringContaining('cannot be decrypted')]);
+    expect(informer.refusal).toMatchObject({ forbidden: false });
+    await begin(thing('a', '1', 1));
+    expect(standing).toEqual([expect.stringContaining('cannot be decrypted'), 'none']);
   });
 });
 

@@ -1,5 +1,5 @@
 import { type Client, type KubeObject, keyOf, type Resource } from '../../runtime/client.ts';
-import { type Change, Informer } from '../../runtime/informer.ts';
+import { type Change, Informer, type Refusal } from '../../runtime/informer.ts';
 import type { Log } from './log.ts';
 
 /** The part of an object's metadata that stores keep. */
@@ -119,9 +119,9 @@ export class View<T extends HasMeta> {
     return this.#informers.get(namespace)?.synced === true;
   }
 
-  /** Whether the API server refused the last request in this namespace: what is known of it is from before, or nothing. */
-  refused(namespace: string): boolean {
-    return this.#informers.get(namespace)?.refused === true;
+  /** Why this namespace cannot be read: what is known of it is from before, or nothing. Null: it can, or is being read. */
+  refusal(namespace: string): Refusal | null {
+    return this.#informers.get(namespace)?.refusal ?? null;
   }
 
   get(key: string): T | undefined {

@@ -188,7 +188,11 @@ export class World {
   /** Why a namespace that is to be watched is not seen as it is, and what to do; null: it is seen, or not to be watched. */
   unreadable(namespace: string): string | null {
     if (!this.#namespaces.has(namespace)) return null;
-    if (this.reads(namespace) && !this.#views.some((view) => view.refused(namespace))) return null;
+    const refusals = this.#views.flatMap((view) => view.refusal(namespace) ?? []);
+    const [first] = refusals;
+    if (this.reads(namespace) && first === undefined) return null;
+    if (first !== undefined && refusals.every(({ forbidden }) => !forbidden))
+      return `The operator cannot read namespace ${namespace}: ${first.message}. Mend what keeps the API server from giving that list, e.g. an object there that is far too large.`;
     return `The operator cannot read namespace ${namespace}. Give it its rights there: kubectl apply -n ${namespace} -f deploy/watched-namespace.yaml.`;
   }
 
@@ -202,7 +206,8 @@ export class World {
     if (this.certificates.watches(namespace)) this.secrets.startIn(namespace);
     const came = !this.reads(namespace) && this.#views.every((view) => view.watches(namespace));
     if (came) this.#read.add(namespace);
-    if (this.unreadNamespaces.every((each) => this.#views.some((view) => view.refused(each)))) this.#settled.resolve();
+    if (this.unreadNamespaces.every((each) => this.#views.some((view) => view.refusal(each) !== null)))
+      this.#settled.resolve();
     for (const { meta } of this.cas.list()) this.#mark('ReplicationCA', keyOf(meta), { low: true });
     if (!came) return;
     // What was marked before nobody could look at yet, and elsewhere there may be who waits for what is here.
