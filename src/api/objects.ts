@@ -9,7 +9,7 @@ import type { Kind } from './names.ts';
 import { type ReplicationCASpec, type ReplicationCAStatus, replicationCaDefinition } from './replication-ca.ts';
 import { type ReplicationPeerSpec, type ReplicationPeerStatus, replicationPeerDefinition } from './replication-peer.ts';
 
-/** What is used of metadata. Always complete: what the API server did not send is empty. */
+/** What is used of metadata, and no more: a tenant may fill the rest. Always complete: what the API server did not send is empty. */
 export interface Metadata {
   readonly name: string;
   readonly namespace: string;
@@ -17,8 +17,6 @@ export interface Metadata {
   readonly resourceVersion: string;
   /** 0 where the API server sent none. */
   readonly generation: number;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly annotations: Readonly<Record<string, string>>;
   readonly finalizers: readonly string[];
   readonly creationTimestamp: string | null;
   /** Set: the object is being deleted. */

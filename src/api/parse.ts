@@ -82,12 +82,6 @@ function readMetadata(raw: unknown): Metadata {
   const fields = isRecord(raw) ? raw : {};
   const string = (field: string): string => (typeof fields[field] === 'string' ? fields[field] : '');
   const instant = (field: string): string | null => (typeof fields[field] === 'string' ? fields[field] : null);
-  const strings = (field: string): Readonly<Record<string, string>> => {
-    const map = isRecord(fields[field]) ? fields[field] : {};
-    return Object.fromEntries(
-      Object.entries(map).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
-    );
-  };
   const finalizers = isList(fields['finalizers']) ? fields['finalizers'] : [];
   return {
     name: string('name'),
@@ -95,8 +89,6 @@ function readMetadata(raw: unknown): Metadata {
     uid: string('uid'),
     resourceVersion: string('resourceVersion'),
     generation: Number.isSafeInteger(fields['generation']) ? Number(fields['generation']) : 0,
-    labels: strings('labels'),
-    annotations: strings('annotations'),
     finalizers: finalizers.filter((entry): entry is string => typeof entry === 'string'),
     creationTimestamp: instant('creationTimestamp'),
     deletionTimestamp: instant('deletionTimestamp'),

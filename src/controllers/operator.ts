@@ -112,8 +112,13 @@ export class Operator {
 
   /** Begins to act, once every namespace has been read or refused; in those that have not been read nothing is done. */
   async act(signal: AbortSignal): Promise<void> {
-    await this.#world.whenSettled(signal);
-    if (signal.aborted) return;
+    try {
+      await this.#world.whenSettled(signal);
+    } catch (error) {
+      // Stopped while it was still reading.
+      if (signal.aborted) return;
+      throw error;
+    }
     this.#acting = true;
     for (const runner of this.#runners) runner.start();
     await this.#letGo(signal);

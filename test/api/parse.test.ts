@@ -72,8 +72,6 @@ describe('what is accepted', () => {
           uid: 'u',
           resourceVersion: '7',
           generation: 3,
-          labels: { a: 'b' },
-          annotations: {},
           finalizers: ['replicert.io/protect'],
           creationTimestamp: '2026-10-05T00:00:00Z',
           deletionTimestamp: '2026-10-06T00:00:00Z',

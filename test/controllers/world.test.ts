@@ -107,6 +107,25 @@ test('a Secret is read when its certificate asks for it; of one that nobody asks
   await world.stop();
 });
 
+test('of what others have written into annotations of ours, or as type, no more is kept than can be ours', async () => {
+  const data = await content();
+  const forged = (name: string) => {
+    const raw = secret(name, data);
+    const { 'replicert.io/epoch': epoch = '' } = raw.metadata.annotations ?? {};
+    raw.metadata.annotations = { 'replicert.io/epoch': epoch, 'replicert.io/fingerprint': 'x'.repeat(200_000) };
+    return { ...raw, type: 'x'.repeat(200_000) };
+  };
+  const { world } = await look({ clustercertificates: [certificate('a')], secrets: [forged('a'), forged('b')] });
+  for (const name of ['a', 'b']) {
+    const kept = world.secrets.get(`ns/${name}`);
+    if (kept?.kind !== 'member' && kept?.kind !== 'unclaimed') throw new Error('it was not kept');
+    expect(kept.epoch).toBe(7);
+    expect(kept.annotations).toEqual({ 'replicert.io/epoch': '7' });
+  }
+  expect(world.secrets.get('ns/a')).toMatchObject({ kind: 'member', type: 'x'.repeat(253) });
+  await world.stop();
+});
+
 test('one that was there before its certificate is taken up when that comes', async () => {
   const data = await content();
   const watches = new Map<string, Arrival>();

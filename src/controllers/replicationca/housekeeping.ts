@@ -3,7 +3,14 @@ import type { GenerationRecord, Ledger } from '../../api/ledger.ts';
 import { CA_SECRET_TYPE, FINALIZER, trustConfigMapName } from '../../api/names.ts';
 import { encodeBundle } from '../../pki/bundle.ts';
 import type { Certificate } from '../../pki/certificate.ts';
-import { type Client, isAlreadyExists, isInvalid, isNotFound, type ObjectRef } from '../../runtime/client.ts';
+import {
+  type Client,
+  isAlreadyExists,
+  isForbidden,
+  isInvalid,
+  isNotFound,
+  type ObjectRef,
+} from '../../runtime/client.ts';
 import { finalizerStep } from '../../runtime/finalizers.ts';
 import { Refusal } from '../shared/refusal.ts';
 import {
@@ -60,6 +67,13 @@ export async function publish(
   try {
     trusts.remember(await client.create(CONFIG_MAPS, object, { signal }));
   } catch (error) {
+    if ((isForbidden(error) || isInvalid(error)) && error instanceof Error) {
+      throw new Refusal(
+        'TrustConflict',
+        `ConfigMap ${ref.namespace}/${ref.name}, in which the bundle is published, cannot be made: ${error.message}. Let the operator make it (admission policies, quotas); members' Secrets are not affected.`,
+        30_000,
+      );
+    }
     if (!isAlreadyExists(error)) throw error;
     throw new Refusal(
       'TrustConflict',

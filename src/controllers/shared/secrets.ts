@@ -119,13 +119,17 @@ export function keepSecret(raw: KubeObject, claimant: ClusterCertificate | null)
         ca: `${labels[LABELS.caNamespace] ?? meta.namespace}/${caName}`,
         certificate,
         epoch,
-        annotations: only(annotations, [...OUR_ANNOTATIONS, ...keysOf(claimant?.spec.secretTemplate?.annotations)]),
+        annotations: {
+          ...only(annotations, keysOf(claimant?.spec.secretTemplate?.annotations)),
+          ...short(only(annotations, OUR_ANNOTATIONS)),
+        },
       };
       if (claimant === null) return { kind: 'unclaimed', ...common };
       return {
         kind: 'member',
         ...common,
-        type: type.slice(0, MAX_TYPE),
+        // A copy: a slice would keep the whole text in memory.
+        type: Buffer.from(type.slice(0, MAX_TYPE)).toString(),
         labels: only(labels, [...OUR_LABELS, ...keysOf(claimant.spec.secretTemplate?.labels)]),
         content: attempt(() => readContent(data, annotations[ANNOTATIONS.epoch] ?? '')),
       };
@@ -150,6 +154,13 @@ const OUR_LABELS = Object.values(LABELS);
 const OUR_ANNOTATIONS = Object.values(ANNOTATIONS);
 /** Longer than any type that a profile has, to be compared and shown. */
 const MAX_TYPE = 253;
+
+/** None of ours is longer: what is, somebody else has written, and it says nothing. */
+const MAX_OURS = 256;
+
+function short(map: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(map).filter(([, value]) => value.length <= MAX_OURS));
+}
 
 const keysOf = (map: Readonly<Record<string, string>> = {}): readonly string[] => Object.keys(map);
 

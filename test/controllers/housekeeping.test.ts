@@ -1,0 +1,27 @@
+import { expect, test } from 'vitest';
+import { publish } from '../../src/controllers/replicationca/housekeeping.ts';
+import { Refusal } from '../../src/controllers/shared/refusal.ts';
+import { ApiError, type Client } from '../../src/runtime/client.ts';
+
+const trusts = { get: () => undefined } as unknown as Parameters<typeof publish>[1];
+
+test.each([
+  [403, 'Forbidden', 'exceeded quota: count/configmaps'],
+  [422, 'Invalid', 'ValidatingAdmissionPolicy "none" denied request'],
+])(
+  'a bundle that may not be published (%i) is a refusal in the words of the API server',
+  async (status, reason, message) => {
+    const client = {
+      create: async () => {
+        throw new ApiError('create ConfigMap storage/mesh-trust', status, reason, message);
+      },
+    } as unknown as Client;
+    const signal = new AbortController().signal;
+    const refusal: unknown = await publish(client, trusts, { namespace: 'storage', name: 'mesh' }, 'PEM', signal).catch(
+      (error: unknown) => error,
+    );
+    expect(refusal).toBeInstanceOf(Refusal);
+    expect(refusal).toMatchObject({ reason: 'TrustConflict', message: expect.stringContaining(message) });
+    expect(String(refusal)).toContain('ConfigMap storage/mesh-trust');
+  },
+);
