@@ -74,7 +74,7 @@ const MAX_PROBE_MS = 30_000;
 
 /**
  * Probes every address of an endpoint, one handshake at a time per address: one for the control, then per
- * candidate one (trusted) or two (refused); up to five where a TLS 1.3 server gives no positive sign. With a generation
+ * candidate four (trusted) or two (refused); up to seven where a TLS 1.3 server gives no positive sign. With a generation
  * that is dropped up to four more for each of the two TLS versions. An address that is not done when the time is up is unreachable.
  * @returns one observation per address, or a single unreachable one when the name gives none
  * @throws only `signal.reason`, or for a canary that is no certificate

@@ -165,7 +165,9 @@ export function openGrants(rotating: Rotating, { members, claims }: Granting, ep
     roster.set(member, { uid: entry.uid, ...content, since: epoch, grant });
   }
   story.acknowledged(claims);
-  story.tell('Normal', 'GrantOpened', `${rotating.rotation.stage}: ${names(members)} may change now`);
+  // With the numbers: equal notes are one event with a count, and a later rotation is to have a story of its own.
+  const { stage, from, to } = rotating.rotation;
+  story.tell('Normal', 'GrantOpened', `${stage} from generation ${from} to ${to}: ${names(members)} may change now`);
   return { ...rotating, roster };
 }
 

@@ -30,6 +30,8 @@ export interface InformerOptions<T> {
   readonly keep: (raw: KubeObject) => T;
   /** Called synchronously after the store has changed. It should only add keys to queues; what it throws is logged. */
   readonly onChange: (change: Change<T>) => void;
+  /** Called when a list is complete, with its version: what is not in the store did not exist then. */
+  readonly onListed?: ((resourceVersion: string) => void) | undefined;
   /** Called when `synced` is no more what it was, or whether there is a `refusal`. */
   readonly onStanding?: (() => void) | undefined;
   readonly log?: Pick<Logger, 'debug' | 'warn' | 'error'> | undefined;
@@ -187,14 +189,15 @@ export class Informer<T> {
       this.#upsert(object);
     }
     this.#refusals = 0;
-    if (page.continue === null) this.#completeList();
+    if (page.continue === null) this.#completeList(page.resourceVersion);
     this.#stand(null);
     return { got: 'page', continue: page.continue, resourceVersion: page.resourceVersion };
   }
 
-  #completeList(): void {
+  #completeList(resourceVersion: string): void {
     for (const key of this.#entries.keys()) if (!this.#listed.has(key)) this.#remove(key);
     this.#listed = new Set();
+    this.#options.onListed?.(resourceVersion);
     if (this.#synced) return;
     this.#synced = true;
     this.#firstList.resolve();

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { KubeObject, WatchEvent } from '../../src/runtime/client.ts';
+import { ApiError, type KubeObject, type WatchEvent } from '../../src/runtime/client.ts';
 import { CONFIG_MAPS } from '../../src/controllers/shared/secrets.ts';
 import { metaOf, type Seen, View } from '../../src/controllers/shared/view.ts';
 
@@ -59,6 +59,43 @@ test('an own write is read once, whether answer or watch comes first', async () 
   tell('MODIFIED', object('a', 'u1', 3, 'own'));
   expect(view.remember(object('a', 'u1', 3, 'own'))).toBe(view.get('ns/a'));
   expect(reads()).toBe(2);
+});
+
+test.each([
+  ['older than', 9, undefined, [['ns/a', 'gone']]],
+  ['newer than', 4, 'own', []],
+])('an own write that is %s a list in which it is missing', async (_, listed, text, told) => {
+  const versions = ['1', String(listed)];
+  const broken = Promise.withResolvers<never>();
+  const relisted = Promise.withResolvers<void>();
+  const changes: [string, string][] = [];
+  const view = new View({
+    client: {
+      listPage: async <T>() => ({
+        items: [] as T[],
+        resourceVersion: versions.shift() ?? '0',
+        continue: null,
+        limit: 500,
+      }),
+      watch: () => {
+        if (versions.length > 0) return broken.promise;
+        relisted.resolve();
+        return new Promise<void>(() => {});
+      },
+    },
+    resource: CONFIG_MAPS,
+    namespaces: ['ns'],
+    keep: (raw: KubeObject) => ({ meta: metaOf(raw), text: raw['text'] }),
+    onChange: ({ key, after }) => changes.push([key, after === undefined ? 'gone' : 'there']),
+    log: silent,
+  });
+  view.start();
+  await new Promise((resolve) => setImmediate(resolve));
+  view.remember(object('a', 'u1', 5, 'own'));
+  broken.reject(new ApiError('watch', 410, 'Expired', 'too old'));
+  await relisted.promise;
+  expect(view.get('ns/a')?.text).toBe(text);
+  expect(changes).toEqual(told);
 });
 
 test('an answer that comes after something newer was seen changes nothing', async () => {

@@ -75,6 +75,9 @@ export class View<T extends HasMeta> {
           namespace,
           keep: (raw) => this.#read(raw),
           onChange: pass,
+          onListed: (resourceVersion) => {
+            for (const lost of this.#lostBefore(namespace, resourceVersion)) pass(lost);
+          },
           onStanding: () => onStanding?.(namespace),
         }),
       ]),
@@ -165,6 +168,16 @@ export class View<T extends HasMeta> {
     const caughtUp = after !== undefined && !isNewer(own.meta, after.meta);
     if (gone || caughtUp) this.#own.delete(key);
     return after !== undefined && after.meta.resourceVersion === own.meta.resourceVersion;
+  }
+
+  /** Writes of ours that a list does not show although it is newer: deleted while the watch was broken. */
+  #lostBefore(namespace: string, resourceVersion: string): Change<T>[] {
+    return [...this.#own].flatMap(([key, own]) => {
+      const { meta } = own;
+      const listed = meta.namespace !== namespace || this.#informers.get(namespace)?.get(key) !== undefined;
+      if (listed || BigInt(meta.resourceVersion) > BigInt(resourceVersion)) return [];
+      return [{ key, before: own, after: undefined, initial: false }];
+    });
   }
 
   #bury(uid: string): void {
