@@ -58,7 +58,9 @@ test('under replication a rotation breaks no link and loses no byte', { timeout:
   const story = here.eventsOf('ReplicationCA', 'mesh').map(({ reason, note }) => `${reason} ${note}`);
   // Whoever is not seen at that moment is granted first, for it is in everybody's way but its own.
   const chapters = ['Append', 'Roll', 'Drop'].map((stage) =>
-    story.filter((line) => line.includes(` ${stage}: `)).map((line) => line.replace(/ \w+: \S+\/(\w) .*/, ' $1')),
+    story
+      .filter((line) => line.includes(` ${stage}: `) || line.includes(` ${stage} from generation 1 to 2: `))
+      .map((line) => line.replace(/ \w+( from generation 1 to 2)?: \S+\/(\w) .*/, ' $2')),
   );
   for (const chapter of chapters) {
     const order = chapter.filter((_, i) => i % 2 === 0).map((line) => line.replace('GrantOpened ', ''));
