@@ -110,7 +110,7 @@ export class Operator {
     return this.#world.unread;
   }
 
-  /** Begins to act, once every namespace has been read or refused; in those that have not been read nothing is done. */
+  /** Begins to act, once every namespace has been read or cannot be; in those that have not been read nothing is done. */
   async act(signal: AbortSignal): Promise<void> {
     try {
       await this.#world.whenSettled(signal);

@@ -32,13 +32,14 @@ export interface InformerOptions<T> {
   readonly onChange: (change: Change<T>) => void;
   /** Called when a list is complete, with its version: what is not in the store did not exist then. */
   readonly onListed?: ((resourceVersion: string) => void) | undefined;
-  /** Called when `synced` is no more what it was, or whether there is a `refusal`. */
+  /** Called when `synced` is no more what it was, or whether it is `unreadable`. */
   readonly onStanding?: (() => void) | undefined;
   readonly log?: Pick<Logger, 'debug' | 'warn' | 'error'> | undefined;
   readonly clock?: Clock;
 }
 
-export interface Refusal {
+/** Why nothing can be read. */
+export interface Unreadable {
   /** By the rights of the operator; else the server has no answer that can be used. */
   readonly forbidden: boolean;
   readonly message: string;
@@ -51,7 +52,7 @@ interface Entry<T> {
 }
 
 /** Lists in a row that fail by an answer, some seconds, until it is said that there is none. */
-const REFUSED_AFTER = 4;
+const UNREADABLE_AFTER = 4;
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_CAP_MS = 30_000;
 /** A watch that told nothing and lasted less than this did not work, however politely it ended. */
@@ -72,9 +73,9 @@ export class Informer<T> {
   /** Of the list under way: as large as its pages could be so far. */
   #limit: number | undefined;
   #synced = false;
-  #refusal: Refusal | null = null;
+  #unreadable: Unreadable | null = null;
   /** Answers in a row that were no list. */
-  #refusals = 0;
+  #failedLists = 0;
   #running: Promise<void> | null = null;
 
   constructor(options: InformerOptions<T>) {
@@ -98,8 +99,8 @@ export class Informer<T> {
   }
 
   /** Why it cannot be read; null: nothing is known against it. It is asked again all the same; what the store holds is what was true before. */
-  get refusal(): Refusal | null {
-    return this.#refusal;
+  get unreadable(): Unreadable | null {
+    return this.#unreadable;
   }
 
   /** Rejects with the reason of the signal, or when the informer is stopped before. */
@@ -154,7 +155,7 @@ export class Informer<T> {
     } catch (error) {
       if (this.#stop.signal.aborted) return { got: 'gap' }; // nobody will act on it
       const { kind } = this.#options.resource;
-      this.#refuse(error, phase);
+      this.#judge(error, phase);
       if (isExpired(error) || error instanceof MalformedEventError) {
         this.#options.log?.warn({ kind, err: error }, 'events may have been missed, listing anew');
         return { got: 'gap' };
@@ -188,7 +189,7 @@ export class Informer<T> {
       this.#listed.add(keyOf(object.metadata));
       this.#upsert(object);
     }
-    this.#refusals = 0;
+    this.#failedLists = 0;
     if (page.continue === null) this.#completeList(page.resourceVersion);
     this.#stand(null);
     return { got: 'page', continue: page.continue, resourceVersion: page.resourceVersion };
@@ -205,19 +206,19 @@ export class Informer<T> {
   }
 
   /** One fault passes; a server that has no list to give, time after time, must not hold whoever waits for it. Silence is no answer. */
-  #refuse(error: unknown, phase: Phase): void {
+  #judge(error: unknown, phase: Phase): void {
     const message = error instanceof Error ? error.message : String(error);
     if (isForbidden(error)) return this.#stand({ forbidden: true, message });
     const answered = error instanceof ApiError || error instanceof AnswerTooLargeError;
     if (phase.at !== 'list' || !answered || isExpired(error)) return;
-    this.#refusals += 1;
-    if (this.#refusals >= REFUSED_AFTER) this.#stand({ forbidden: false, message });
+    this.#failedLists += 1;
+    if (this.#failedLists >= UNREADABLE_AFTER) this.#stand({ forbidden: false, message });
   }
 
-  #stand(refusal: Refusal | null): void {
-    const before = this.#refusal;
-    this.#refusal = refusal;
-    if ((before === null) !== (refusal === null)) this.#options.onStanding?.();
+  #stand(unreadable: Unreadable | null): void {
+    const before = this.#unreadable;
+    this.#unreadable = unreadable;
+    if ((before === null) !== (unreadable === null)) this.#options.onStanding?.();
   }
 
   #follow(resourceVersion: string, seen: (resourceVersion: string) => void): Promise<void> {

@@ -234,24 +234,24 @@ describe('an informer', () => {
     expect(logged).toHaveLength(3);
   });
 
-  it('tells that it is refused, and when it is not any more: in the first list, and in a watch', async () => {
+  it('tells that it is forbidden to read, and when it is not any more: in the first list, and in a watch', async () => {
     const standing: string[] = [];
     follow({
       onStanding: () =>
-        standing.push(`${informer.synced ? 'synced' : 'unread'}${informer.refusal === null ? '' : ', refused'}`),
+        standing.push(`${informer.synced ? 'synced' : 'unread'}${informer.unreadable === null ? '' : ', unreadable'}`),
     });
     for (let i = 0; i < 2; i++) {
       (await server.next()).refuse(403, 'Forbidden', 'not allowed');
       await clock.elapse();
     }
-    expect(standing.splice(0)).toEqual(['unread, refused']);
+    expect(standing.splice(0)).toEqual(['unread, unreadable']);
     const watch = await begin(thing('a', '1', 1));
-    expect(standing.splice(0)).toEqual(['synced, refused', 'synced']);
+    expect(standing.splice(0)).toEqual(['synced, unreadable', 'synced']);
     watch.bookmark('11');
     watch.end();
     (await server.next()).refuse(403, 'Forbidden', 'not allowed any more');
     await clock.elapse();
-    expect(standing.splice(0)).toEqual(['synced, refused']);
+    expect(standing.splice(0)).toEqual(['synced, unreadable']);
     expect(store()).toEqual({ a: 1 });
     (await server.next()).bookmark('20');
     while (standing.length === 0) await new Promise((resolve) => setImmediate(resolve));
@@ -260,16 +260,16 @@ describe('an informer', () => {
 });
 
 describe('a server that has no list to give', () => {
-  it('is taken for a refusal in the end, by its own words, until it has one', async () => {
+  it('makes it unreadable in the end, by its own words, until it has one', async () => {
     const standing: string[] = [];
-    follow({ onStanding: () => standing.push(informer.refusal?.message ?? 'none') });
+    follow({ onStanding: () => standing.push(informer.unreadable?.message ?? 'none') });
     for (let i = 0; i < 4; i++) {
       expect(standing).toEqual([]);
       (await server.next()).refuse(400, 'BadRequest', 'cannot be decrypted');
       await clock.elapse();
     }
     expect(standing.splice(0)).toEqual([expect.stringContaining('cannot be decrypted')]);
-    expect(informer.refusal).toMatchObject({ forbidden: false });
+    expect(informer.unreadable).toMatchObject({ forbidden: false });
     await begin(thing('a', '1', 1));
     expect(standing).toEqual([expect.stringContaining('cannot be decrypted'), 'none']);
   });

@@ -1,5 +1,5 @@
 import { type Client, type KubeObject, keyOf, type Resource } from '../../runtime/client.ts';
-import { type Change, Informer, type Refusal } from '../../runtime/informer.ts';
+import { type Change, Informer, type Unreadable } from '../../runtime/informer.ts';
 import type { Log } from './log.ts';
 
 /** The part of an object's metadata that stores keep. */
@@ -41,7 +41,7 @@ export interface ViewOptions<T extends HasMeta> {
   /** What is kept of an object; `known`: of another version of it. */
   readonly keep: (raw: KubeObject, known: T | undefined) => T;
   readonly onChange: (change: Seen<T>) => void;
-  /** Whether a namespace is read, or refused, is no more what it was. */
+  /** Whether a namespace is read, or cannot be read, is no more what it was. */
   readonly onStanding?: (namespace: string) => void;
   readonly log: Log;
 }
@@ -123,8 +123,8 @@ export class View<T extends HasMeta> {
   }
 
   /** Why this namespace cannot be read: what is known of it is from before, or nothing. Null: it can, or is being read. */
-  refusal(namespace: string): Refusal | null {
-    return this.#informers.get(namespace)?.refusal ?? null;
+  unreadable(namespace: string): Unreadable | null {
+    return this.#informers.get(namespace)?.unreadable ?? null;
   }
 
   get(key: string): T | undefined {

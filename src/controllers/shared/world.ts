@@ -167,7 +167,7 @@ export class World {
     return this.#views.every((view) => view.synced);
   }
 
-  /** Resolves when every namespace has been read, or was refused: one without rights does not hold the others. Rejects when aborted. */
+  /** Resolves when every namespace has been read, or cannot be: one without rights does not hold the others. Rejects when aborted. */
   async whenSettled(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const aborted = Promise.withResolvers<never>();
@@ -188,10 +188,10 @@ export class World {
   /** Why a namespace that is to be watched is not seen as it is, and what to do; null: it is seen, or not to be watched. */
   unreadable(namespace: string): string | null {
     if (!this.#namespaces.has(namespace)) return null;
-    const refusals = this.#views.flatMap((view) => view.refusal(namespace) ?? []);
-    const [first] = refusals;
+    const found = this.#views.flatMap((view) => view.unreadable(namespace) ?? []);
+    const [first] = found;
     if (this.reads(namespace) && first === undefined) return null;
-    if (first !== undefined && refusals.every(({ forbidden }) => !forbidden))
+    if (first !== undefined && found.every(({ forbidden }) => !forbidden))
       return `The operator cannot read namespace ${namespace}: ${first.message}. Mend what keeps the API server from giving that list, e.g. an object there that is far too large.`;
     return `The operator cannot read namespace ${namespace}. Give it its rights there: kubectl apply -n ${namespace} -f deploy/watched-namespace.yaml.`;
   }
@@ -206,7 +206,7 @@ export class World {
     if (this.certificates.watches(namespace)) this.secrets.startIn(namespace);
     const came = !this.reads(namespace) && this.#views.every((view) => view.watches(namespace));
     if (came) this.#read.add(namespace);
-    if (this.unreadNamespaces.every((each) => this.#views.some((view) => view.refusal(each) !== null)))
+    if (this.unreadNamespaces.every((each) => this.#views.some((view) => view.unreadable(each) !== null)))
       this.#settled.resolve();
     for (const { meta } of this.cas.list()) this.#mark('ReplicationCA', keyOf(meta), { low: true });
     if (!came) return;
