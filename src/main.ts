@@ -2,7 +2,7 @@
 import { pino } from 'pino';
 import { Operator } from './controllers/operator.ts';
 import { HELP, OptionError, type Options, readOptions } from './options.ts';
-import { loadClient } from './runtime/client.ts';
+import { loadClient } from './runtime/http-client.ts';
 import { checkKubeconfig } from './runtime/credentials.ts';
 import { EventRecorder } from './runtime/events.ts';
 import { serveHealth } from './runtime/health.ts';

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { API_VERSION } from '../../src/api/names.ts';
 import { DEFINITIONS } from '../../src/api/objects.ts';
-import { loadClient } from '../../src/runtime/client.ts';
+import { loadClient } from '../../src/runtime/http-client.ts';
 import { testCluster } from '../support/cluster.ts';
-import { objection, ROWS, type Row } from './objects.ts';
+import { objection, ROWS } from './objects.ts';
+import type { Row } from './objects/row.ts';
 
 const cluster = testCluster();
 const client = loadClient({ kubeconfig: cluster.kubeconfig });

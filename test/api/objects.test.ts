@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { KINDS } from '../../src/api/names.ts';
 import { parseObject, updateProblems } from '../../src/api/parse.ts';
-import { objection, ROWS, type Row } from './objects.ts';
+import { objection, ROWS } from './objects.ts';
+import type { Row } from './objects/row.ts';
 
 /** What zod has against a row. */
 function problems({ kind, name = 'an-ordinary-name', spec, before }: Row): readonly string[] {

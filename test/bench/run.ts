@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CLUSTER_CERTIFICATE, REPLICATION_CA } from '../../src/api/names.ts';
-import { type Client, loadClient } from '../../src/runtime/client.ts';
+import type { Client } from '../../src/runtime/client.ts';
+import { loadClient } from '../../src/runtime/http-client.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane/control-plane.ts';
 import { Audit, isUpkeep, isWrite, type Request, tally } from './audit.ts';
 import { limitMemory } from './cgroup.ts';

@@ -5,7 +5,7 @@ import type { GenerationRecord } from '../../src/api/ledger.ts';
 import { Authorities } from '../../src/controllers/shared/authorities.ts';
 import { generationSecret } from '../../src/controllers/shared/secrets.ts';
 import { encodePrivateKey } from '../../src/pki/keys.ts';
-import { loadClient } from '../../src/runtime/client.ts';
+import { loadClient } from '../../src/runtime/http-client.ts';
 import { makeAuthority } from '../probe/pki.ts';
 import { testCluster } from '../support/cluster.ts';
 import { SECRETS } from './scene.ts';

@@ -1,6 +1,7 @@
 /** For the top of a test file: watched namespaces, and one operator over all of them. */
 import { afterAll, beforeAll, beforeEach } from 'vitest';
-import { type Client, loadClient } from '../../src/runtime/client.ts';
+import type { Client } from '../../src/runtime/client.ts';
+import { loadClient } from '../../src/runtime/http-client.ts';
 import { type TestCluster, testCluster } from '../support/cluster.ts';
 import {
   type Installation,

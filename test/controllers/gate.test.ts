@@ -5,7 +5,8 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Client, loadClient, type Resource } from '../../src/runtime/client.ts';
+import type { Client, Resource } from '../../src/runtime/client.ts';
+import { loadClient } from '../../src/runtime/http-client.ts';
 import { FakeApiServer } from '../runtime/fake-apiserver.ts';
 import { type EventFate, Gate, type Told, type Write, type WriteFate } from './gate.ts';
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { loadClient } from '../../src/runtime/client.ts';
+import { loadClient } from '../../src/runtime/http-client.ts';
 import { createAuthority, createCertificate, forEachConcurrently } from '../bench/load.ts';
 import { installOperator } from '../bench/operator.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane/control-plane.ts';

@@ -1,7 +1,7 @@
 /** Reads everything that there is in namespace `ns` of the API server at argv[2], whose CA comes on stdin, and says what that took. */
 import { text } from 'node:stream/consumers';
 import { World } from '../../src/controllers/shared/world.ts';
-import { createClient } from '../../src/runtime/client.ts';
+import { createClient } from '../../src/runtime/http-client.ts';
 
 const ca = await text(process.stdin);
 const server = process.argv[2] ?? '';

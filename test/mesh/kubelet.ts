@@ -9,7 +9,7 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { loadClient } from '../../src/runtime/client.ts';
+import { loadClient } from '../../src/runtime/http-client.ts';
 import { Informer } from '../../src/runtime/informer.ts';
 import type { KubeObject } from '../../src/runtime/objects.ts';
 import { syncSecretToDir } from './files.ts';

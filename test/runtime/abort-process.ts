@@ -2,7 +2,7 @@
  * Gives up writes that are under way, many at a time and at every moment of theirs, as passes do at their deadline. The parent sees whether
  * this process gets to its end. Each write says `gave up`, whatever became of it.
  */
-import { loadClient } from '../../src/runtime/client.ts';
+import { loadClient } from '../../src/runtime/http-client.ts';
 
 const [, , kubeconfig, namespace] = process.argv;
 if (kubeconfig === undefined || namespace === undefined) throw new Error('two arguments');

@@ -12,7 +12,8 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { encodePrivateKey } from '../../src/pki/keys.ts';
 import { issueCa, issueLeaf } from '../../src/pki/issue.ts';
-import { type Client, type ClientOptions, createClient } from '../../src/runtime/client.ts';
+import type { Client } from '../../src/runtime/client.ts';
+import { type ClientOptions, createClient } from '../../src/runtime/http-client.ts';
 import type { Credentials } from '../../src/runtime/credentials.ts';
 
 type Request = IncomingMessage | Http2ServerRequest;

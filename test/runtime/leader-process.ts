@@ -2,7 +2,8 @@
  * One operator process, reduced to leading: while it leads, it writes as fast as it is allowed to. The parent reads what it says on
  * standard output, one word and perhaps a number per line: ready, elected, wrote, fenced, lost.
  */
-import { type Client, FencedError, loadClient } from '../../src/runtime/client.ts';
+import { type Client, FencedError } from '../../src/runtime/client.ts';
+import { loadClient } from '../../src/runtime/http-client.ts';
 import { LeaderElection } from '../../src/runtime/leader.ts';
 
 const [, , kubeconfig, namespace, identity, mode] = process.argv;

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ApiError, type KubeObject, loadClient, type ObjectMeta, type WatchEvent } from '../../src/runtime/client.ts';
+import { ApiError, type KubeObject, type ObjectMeta, type WatchEvent } from '../../src/runtime/client.ts';
+import { loadClient } from '../../src/runtime/http-client.ts';
 import { EventRecorder } from '../../src/runtime/events.ts';
 import { withFinalizer } from '../../src/runtime/finalizers.ts';
 import { type Change, Informer } from '../../src/runtime/informer.ts';

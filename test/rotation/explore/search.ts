@@ -1,6 +1,7 @@
 /** Breadth-first search through all states of a world, so that the first thing found wrong is found by a shortest way. */
 import { brokenLink, wrongState, wrongStep } from './checks.ts';
-import { decode, encode, hash, hashHigh, hashLow } from './codec.ts';
+import { decode, encode } from './codec.ts';
+import { hash, hashHigh, hashLow } from './hash.ts';
 import { HashSet } from './hashes.ts';
 import { Moves, type Step } from './moves.ts';
 import type { Planner } from './planner.ts';

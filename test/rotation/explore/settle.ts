@@ -1,5 +1,6 @@
 /** A fair run: nobody makes trouble any more, everybody does what the status asks for. It must end Stable, and then write nothing. */
-import { encode, decode, hash, hashHigh, hashLow } from './codec.ts';
+import { decode, encode } from './codec.ts';
+import { hash, hashHigh, hashLow } from './hash.ts';
 import { HashSet } from './hashes.ts';
 import type { Moves } from './moves.ts';
 import { askedIn, committed, dueWrite, landed, runs, stamped, truth, written } from './rules.ts';

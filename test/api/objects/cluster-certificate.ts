@@ -1,0 +1,246 @@
+import { REQUIRED, duplicates, type Refusal, type Row } from './row.ts';
+
+const certificate = (what: string, fields: object, refused: Refusal | null = null): Row => ({
+  kind: 'ClusterCertificate',
+  what,
+  spec: { caRef: { name: 'vast' }, ...fields },
+  refused,
+});
+const change = (what: string, before: object, after: object, refused: Refusal | null = null): Row => ({
+  ...certificate(what, after, refused),
+  before: { caRef: { name: 'vast' }, ...before },
+});
+
+const ENCODING = { at: 'spec.privateKey.encoding', says: 'must be PKCS8, or PKCS1 with RSA, or SEC1 with ECDSA' };
+const IP = 'must be an IPv4 or IPv6 address without a prefix length';
+const OURS = 'must not have keys under replicert.io/ or app.kubernetes.io/managed-by';
+
+export const clusterCertificates: readonly Row[] = [
+  certificate('nothing but a CA', {}),
+  { kind: 'ClusterCertificate', what: 'no CA', spec: {}, refused: { at: 'spec.caRef', ...REQUIRED } },
+  certificate('a CA without a name', { caRef: { namespace: 'a' } }, { at: 'spec.caRef.name', ...REQUIRED }),
+  certificate('a CA elsewhere', { caRef: { name: 'vast', namespace: 'replication' } }),
+  certificate(
+    'a CA name in capitals',
+    { caRef: { name: 'VAST' } },
+    { at: 'spec.caRef.name', says: 'lower-case letters, digits, hyphens and dots' },
+  ),
+  certificate(
+    'a CA namespace with a dot',
+    { caRef: { name: 'vast', namespace: 'a.b' } },
+    { at: 'spec.caRef.namespace', says: 'must be a DNS label' },
+  ),
+  certificate('everything', {
+    profile: 'generic',
+    commonName: 'Replication-vast1',
+    subject: { organizations: ['Example AG'] },
+    dnsNames: ['vast1.example.com', '*.example.com', 'vast1'],
+    ipAddresses: ['172.31.1.1', '2001:db8::1'],
+    uris: ['spiffe://example.com/vast1'],
+    privateKey: { algorithm: 'ECDSA', size: 384, encoding: 'SEC1' },
+    duration: '26280h',
+    renewBefore: '720h',
+    reissueBefore: '2026-10-05T00:00:00Z',
+    secretName: 'vast1.tls',
+    secretTemplate: { labels: { team: 'storage', 'example.com/tier': '' }, annotations: { 'a.b/c': 'any thing: {}' } },
+    deletionPolicy: 'Retain',
+  }),
+  certificate('a common name of 64 characters', { commonName: 'c'.repeat(64) }),
+  certificate(
+    'a DNS name in capitals',
+    { dnsNames: ['Vast1.example.com'] },
+    { at: 'spec.dnsNames[0]', says: 'must be a DNS name in lower case' },
+  ),
+  certificate(
+    'a wildcard in the middle',
+    { dnsNames: ['a', 'a.*.example.com'] },
+    { at: 'spec.dnsNames[1]', says: 'must be a DNS name in lower case' },
+  ),
+  certificate('a bare wildcard', { dnsNames: ['*'] }, { at: 'spec.dnsNames[0]', says: 'must be a DNS name' }),
+  certificate(
+    'a DNS name twice',
+    { dnsNames: ['a', 'a'] },
+    { at: 'spec.dnsNames', ...duplicates('must not name anything twice') },
+  ),
+  certificate(
+    'sixty-five DNS names',
+    { dnsNames: Array.from({ length: 65 }, (_, n) => `n${n}`) },
+    { at: 'spec.dnsNames', says: 'at most 64 items', server: 'must have at most 64 items' },
+  ),
+  certificate('sixty-four DNS names, as long as can be', {
+    dnsNames: Array.from(
+      { length: 64 },
+      (_, n) => `${String(n).padStart(59, 'n')}.${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(63)}`,
+    ),
+  }),
+  certificate('addresses of all shapes', {
+    ipAddresses: [
+      '0.0.0.0',
+      '255.255.255.255',
+      '::',
+      '::1',
+      '1::',
+      '1:2:3:4:5:6:7:8',
+      '1:2:3:4:5:6:7::',
+      '::2:3:4:5:6:7:8',
+      'fe80::a:B',
+    ],
+  }),
+  ...[
+    '256.1.1.1',
+    '1.2.3',
+    '01.2.3.4',
+    '10.0.0.0/8',
+    '1::2::3',
+    '1:2:3:4:5:6:7',
+    '1:2:3:4:5:6:7:8:9',
+    '1:2:3:4:5:6:7:8::',
+    '12345::',
+    ':1',
+    '1:',
+    ':::',
+    'fe80::1%eth0',
+    '::ffff:192.0.2.1',
+    'vast1',
+  ].map((address) =>
+    certificate(`address ${address}`, { ipAddresses: [address] }, { at: 'spec.ipAddresses[0]', says: IP }),
+  ),
+  certificate('a URI without a scheme', { uris: ['//a/b'] }, { at: 'spec.uris[0]', says: 'must be an absolute URI' }),
+  certificate('a URI with a space', { uris: ['http://a b'] }, { at: 'spec.uris[0]', says: 'must be an absolute URI' }),
+  certificate('PKCS1 with RSA', { privateKey: { algorithm: 'RSA', encoding: 'PKCS1' } }),
+  certificate('PKCS8 with Ed25519', { privateKey: { algorithm: 'Ed25519', encoding: 'PKCS8' } }),
+  certificate('PKCS1 with ECDSA', { privateKey: { algorithm: 'ECDSA', encoding: 'PKCS1' } }, ENCODING),
+  certificate('SEC1 with RSA', { privateKey: { algorithm: 'RSA', encoding: 'SEC1' } }, ENCODING),
+  certificate('SEC1 with Ed25519', { privateKey: { algorithm: 'Ed25519', encoding: 'SEC1' } }, ENCODING),
+  certificate(
+    'an encoding without an algorithm',
+    { privateKey: { encoding: 'PKCS8' } },
+    { at: 'spec.privateKey.algorithm', ...REQUIRED },
+  ),
+  certificate(
+    'renewBefore above duration',
+    { duration: '1h', renewBefore: '2h' },
+    { at: 'spec.renewBefore', says: 'must be shorter than duration' },
+  ),
+  ...['2026-10-05T00:00:00.5+02:00', '2026-10-05T00:00:00,123456789Z', '2024-02-29T23:59:59-24:00'].map(
+    (reissueBefore) => certificate(`reissueBefore ${reissueBefore}`, { reissueBefore }),
+  ),
+  ...['2026-10-05t00:00:00z', '2026-10-05T00:00:00+99:00', '1969-12-31T23:59:59Z'].map((reissueBefore) =>
+    certificate(
+      `reissueBefore ${reissueBefore}`,
+      { reissueBefore },
+      {
+        at: 'spec.reissueBefore',
+        says: 'must be an instant in RFC 3339, 1970 or later, such as 2026-10-05T00:00:00Z',
+      },
+    ),
+  ),
+  ...['2026-10-05', '2026-02-29T00:00:00Z', '2026-10-05T24:00:00Z', '2026-10-05T00:00Z', 'tomorrow'].map(
+    (reissueBefore) =>
+      certificate(
+        `reissueBefore ${reissueBefore}`,
+        { reissueBefore },
+        {
+          at: 'spec.reissueBefore',
+          says: 'must be an instant in RFC 3339',
+          server: 'must be of type date-time',
+        },
+      ),
+  ),
+  certificate(
+    'a Secret name with an underscore',
+    { secretName: 'a_b' },
+    { at: 'spec.secretName', says: 'must be the name of an object' },
+  ),
+  certificate(
+    'our label',
+    { secretTemplate: { labels: { 'replicert.io/role': 'x' } } },
+    { at: 'spec.secretTemplate.labels', says: OURS },
+  ),
+  certificate(
+    'the label of the manager',
+    { secretTemplate: { labels: { 'app.kubernetes.io/managed-by': 'x' } } },
+    { at: 'spec.secretTemplate.labels', says: OURS },
+  ),
+  certificate(
+    'our annotation',
+    { secretTemplate: { annotations: { 'replicert.io/epoch': '9' } } },
+    { at: 'spec.secretTemplate.annotations', says: OURS },
+  ),
+  certificate(
+    'a label key with a space',
+    { secretTemplate: { labels: { 'a b': 'x' } } },
+    { at: 'spec.secretTemplate.labels', says: 'must have keys such as team or example.com/team' },
+  ),
+  certificate(
+    'a label value with a space',
+    { secretTemplate: { labels: { a: 'x y' } } },
+    { at: 'spec.secretTemplate.labels', says: 'must be a label value' },
+  ),
+  certificate(
+    'seventeen labels',
+    { secretTemplate: { labels: Object.fromEntries(Array.from({ length: 17 }, (_, n) => [`l${n}`, 'x'])) } },
+    { at: 'spec.secretTemplate.labels', says: 'at most 16 entries', server: 'must have at most 16 items' },
+  ),
+  { ...certificate('a name of 63 characters', {}), name: 'n'.repeat(63) },
+  {
+    ...certificate('a name of 64 characters', {}, { at: 'metadata.name', says: 'must have at most 63 characters' }),
+    name: 'n'.repeat(64),
+  },
+
+  change(
+    'updates of what may change',
+    { duration: '3h' },
+    { duration: '4h', dnsNames: ['a'], reissueBefore: '2026-10-05T00:00:00Z' },
+  ),
+  change(
+    'an update that keeps what is immutable',
+    { profile: 'generic', secretName: 's' },
+    { profile: 'generic', secretName: 's' },
+  ),
+  change(
+    'a move to another CA',
+    {},
+    { caRef: { name: 'drbd' } },
+    {
+      at: 'spec.caRef',
+      says: 'cannot be changed: to move a member to another ReplicationCA, create a ClusterCertificate of another name',
+    },
+  ),
+  change(
+    'a CA namespace that is added',
+    {},
+    { caRef: { name: 'vast', namespace: 'a' } },
+    { at: 'spec.caRef', says: 'cannot be changed' },
+  ),
+  change(
+    'a profile that is added',
+    {},
+    { profile: 'generic' },
+    { at: 'spec.profile', says: 'cannot be changed: create' },
+  ),
+  change(
+    'a profile that is removed',
+    { profile: 'generic' },
+    {},
+    { at: 'spec.profile', says: 'cannot be changed: create' },
+  ),
+  change(
+    'a Secret name that is added',
+    {},
+    { secretName: 's' },
+    { at: 'spec.secretName', says: 'cannot be changed: create' },
+  ),
+  change(
+    'a Secret name that is removed',
+    { secretName: 's' },
+    {},
+    { at: 'spec.secretName', says: 'cannot be changed: create' },
+  ),
+  change(
+    'another Secret name',
+    { secretName: 's' },
+    { secretName: 't' },
+    { at: 'spec.secretName', says: 'create a ClusterCertificate of another name with the secretName you want' },
+  ),
+];
