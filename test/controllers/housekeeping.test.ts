@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { publish } from '../../src/controllers/replicationca/housekeeping.ts';
 import { Refusal } from '../../src/controllers/shared/refusal.ts';
-import { ApiError, type Client } from '../../src/runtime/client.ts';
+import { ApiError } from '../../src/runtime/client.ts';
 
-const trusts = { get: () => undefined } as unknown as Parameters<typeof publish>[1];
+const trusts = { get: () => undefined, remember: () => expect.unreachable('nothing was made') };
 
 test.each([
   [403, 'Forbidden', 'exceeded quota: count/configmaps'],
@@ -15,7 +15,8 @@ test.each([
       create: async () => {
         throw new ApiError('create ConfigMap storage/mesh-trust', status, reason, message);
       },
-    } as unknown as Client;
+      patch: () => expect.unreachable('there is nothing to change'),
+    };
     const signal = new AbortController().signal;
     const refusal: unknown = await publish(client, trusts, { namespace: 'storage', name: 'mesh' }, 'PEM', signal).catch(
       (error: unknown) => error,

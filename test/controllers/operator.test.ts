@@ -1,12 +1,13 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { Operator } from '../../src/controllers/operator.ts';
-import type { Client } from '../../src/runtime/client.ts';
 import { EventRecorder } from '../../src/runtime/events.ts';
+import { FakeApiServer } from '../runtime/fake-apiserver.ts';
 
 test('an operator that is stopped while it still reads ends in good order', async () => {
+  const server = await FakeApiServer.start();
+  const client = server.client();
   const log = pino({ level: 'silent' });
-  const client = { listPage: () => new Promise(() => {}), clockOffset: null } as unknown as Client;
   const events = new EventRecorder({
     client,
     reportingController: 'replicert.io/operator',
@@ -16,8 +17,12 @@ test('an operator that is stopped while it still reads ends in good order', asyn
   });
   const operator = new Operator({ client, events, namespaces: ['ns'], log });
   const stop = new AbortController();
+  operator.look();
   const acting = operator.act(stop.signal);
+  await server.next(); // It reads, and nobody answers.
   stop.abort();
   await expect(acting).resolves.toBeUndefined();
+  await operator.stop();
   await events.stop();
+  await server.stop();
 });

@@ -1,8 +1,11 @@
 /** Which changes are looked at by whom: one that nobody looks at is never acted on. */
-import { expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { API_VERSION, type Kind } from '../../src/api/names.ts';
+import { DEFINITIONS } from '../../src/api/objects.ts';
 import { World } from '../../src/controllers/shared/world.ts';
-import { ApiError, type Client, type KubeObject, type Resource } from '../../src/runtime/client.ts';
+import type { KubeObject } from '../../src/runtime/client.ts';
+import { type Arrival, FakeApiServer } from '../runtime/fake-apiserver.ts';
+import { serve } from './serving.ts';
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const SPECS: Readonly<Record<Kind, object>> = {
@@ -22,42 +25,43 @@ function object(kind: Kind, resourceVersion: number, change: object = {}): KubeO
   return { apiVersion: API_VERSION, kind, metadata: { ...metadata, ...change }, spec: SPECS[kind] };
 }
 
+let server: FakeApiServer;
+beforeEach(async () => {
+  server = await FakeApiServer.start();
+});
+afterEach(() => server.stop());
+
+const TOO_OLD = { kind: 'Status', status: 'Failure', code: 410, reason: 'Expired', message: 'too old' };
+
 /** A world of one object, whose watch breaks when the test says so, and what is marked in it. */
 async function look(kind: Kind) {
-  const stored = { object: object(kind, 1) };
-  const broken = Promise.withResolvers<never>();
-  const lists: PromiseWithResolvers<void>[] = [Promise.withResolvers(), Promise.withResolvers()];
-  const client = {
-    listPage: async (resource: Resource) => ({
-      items: resource.kind === kind ? [stored.object] : [],
-      resourceVersion: '1',
-      continue: null,
-    }),
-    watch: async (resource: Resource) => {
-      if (resource.kind !== kind) return new Promise<void>(() => {});
-      lists.shift()?.resolve();
-      return lists.length === 1 ? broken.promise : new Promise<void>(() => {});
-    },
-  };
+  const { plural } = DEFINITIONS[kind].resource;
+  const objects: Record<string, readonly KubeObject[]> = { [plural]: [object(kind, 1)] };
+  const watches = new Map<string, Arrival>();
+  void serve(server, objects, watches);
   const marked: string[] = [];
   const world = new World({
-    client: client as unknown as Client,
+    client: server.client(),
     namespaces: ['ns'],
     mark: (which, key) => void marked.push(`${which} ${key}`),
     log: silent,
   });
-  const [first, second] = lists;
-  world.start();
-  await first?.promise;
-  marked.length = 0;
   const views = { ReplicationCA: world.cas, ClusterCertificate: world.certificates, ReplicationPeer: world.peers };
+  const watched = () => expect.poll(() => watches.has(plural), { timeout: 5_000 }).toBe(true);
+  world.start();
+  await world.whenSettled(AbortSignal.timeout(10_000));
+  await watched();
   return {
     /** We write, and are answered with this; then the watch breaks, and the next list shows the same. */
     async writeAndList(answer: KubeObject): Promise<readonly string[]> {
       views[kind].remember(answer);
-      stored.object = answer;
-      broken.reject(new ApiError('watch', 410, 'Expired', 'too old'));
-      await second?.promise;
+      objects[plural] = [answer];
+      marked.length = 0;
+      const broken = watches.get(plural);
+      watches.delete(plural);
+      broken?.event('ERROR', TOO_OLD);
+      await watched();
+      await world.stop();
       return marked;
     },
   };

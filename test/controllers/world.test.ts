@@ -9,6 +9,7 @@ import { World } from '../../src/controllers/shared/world.ts';
 import type { KubeObject } from '../../src/runtime/client.ts';
 import { makeAuthority, makeLeaf } from '../probe/pki.ts';
 import { type Arrival, FakeApiServer } from '../runtime/fake-apiserver.ts';
+import { serve } from './serving.ts';
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
@@ -50,24 +51,8 @@ async function content(): Promise<Record<string, string>> {
   return { 'tls.crt': base64(leaf), 'tls.key': base64(key), 'ca.crt': base64(authority.certificate.pem) };
 }
 
-/** Answers lists page by page, as many objects as are asked for, and leaves watches open. */
-async function serve(objects: Readonly<Record<string, readonly KubeObject[]>>, watches = new Map<string, Arrival>()) {
-  for (;;) {
-    const arrival = await server.next();
-    const plural = arrival.path.split('/').at(-1) ?? '';
-    if (arrival.query.get('watch') === 'true') {
-      watches.set(plural, arrival);
-      continue;
-    }
-    const all = objects[plural] ?? [];
-    const from = Number(arrival.query.get('continue') ?? 0);
-    const to = from + Number(arrival.query.get('limit'));
-    arrival.page('1', all.slice(from, to), to < all.length ? String(to) : undefined);
-  }
-}
-
-async function look(objects: Parameters<typeof serve>[0]) {
-  void serve(objects);
+async function look(objects: Parameters<typeof serve>[1]) {
+  void serve(server, objects);
   const marks: (readonly [Kind, string])[] = [];
   const world = new World({
     client: server.client(),
@@ -129,7 +114,7 @@ test('of what others have written into annotations of ours, or as type, no more 
 test('one that was there before its certificate is taken up when that comes', async () => {
   const data = await content();
   const watches = new Map<string, Arrival>();
-  void serve({ secrets: [secret('b', data)] }, watches);
+  void serve(server, { secrets: [secret('b', data)] }, watches);
   const marks: string[] = [];
   const mark = (kind: Kind, key: string) => void marks.push(`${kind} ${key}`);
   const world = new World({ client: server.client(), namespaces: ['ns'], mark, log: silent });
@@ -155,7 +140,7 @@ test('one that was there before its certificate is taken up when that comes', as
 test('a namespace full of Secrets of 1 MiB is read in less than 256 MiB', async () => {
   const large = { 'tls.crt': base64('x'.repeat(1 << 20)) };
   const secrets = Array.from({ length: 300 }, (_, i) => secret(`s${i}`, large));
-  void serve({ secrets });
+  void serve(server, { secrets });
   const child = spawn(process.execPath, [fileURLToPath(new URL('world-process.ts', import.meta.url)), server.url], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });

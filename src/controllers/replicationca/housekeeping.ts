@@ -39,8 +39,8 @@ export function bundleOf(
 
 /** Publishes the bundle in a ConfigMap, when it differs from what is there. */
 export async function publish(
-  client: Client,
-  trusts: View<KeptTrust>,
+  client: Pick<Client, 'create' | 'patch'>,
+  trusts: Pick<View<KeptTrust>, 'get' | 'remember'>,
   ca: ObjectRef,
   pem: string,
   signal: AbortSignal,

@@ -64,7 +64,7 @@ export interface Mark {
 }
 
 export interface WorldOptions {
-  readonly client: Client;
+  readonly client: Pick<Client, 'listPage' | 'watch'>;
   readonly namespaces: readonly string[];
   readonly mark: Mark;
   readonly log: Log;
