@@ -1,17 +1,12 @@
 /** What `kubectl get rca` shows, from what was decided. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { MemberKey } from '../../src/api/names.ts';
 import type { ReplicationCA } from '../../src/api/objects.ts';
 import { parseObject } from '../../src/api/parse.ts';
 import type { ReplicationCAStatus } from '../../src/api/replication-ca.ts';
 import { type Outcome, statusOf } from '../../src/controllers/replicationca/status.ts';
 import { Refusal } from '../../src/controllers/shared/refusal.ts';
 import { plan } from '../../src/rotation/plan.ts';
-import { SimulatedMesh } from '../rotation/world.ts';
-
-const A: MemberKey = 'ns/a';
-const B: MemberKey = 'ns/b';
-const C: MemberKey = 'ns/c';
+import { A, B, C, SimulatedMesh } from '../rotation/world.ts';
 
 let mesh: SimulatedMesh;
 beforeEach(() => {

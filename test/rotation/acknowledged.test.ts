@@ -1,11 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { MemberKey } from '../../src/api/names.ts';
 import type { Acknowledgement } from '../../src/rotation/facts.ts';
 import { type Decision, plan } from '../../src/rotation/plan.ts';
-import { SimulatedMesh } from './world.ts';
-
-const A: MemberKey = 'ns/a';
-const B: MemberKey = 'ns/b';
+import { A, B, SimulatedMesh } from './world.ts';
 
 let mesh: SimulatedMesh;
 beforeEach(() => {

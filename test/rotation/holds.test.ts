@@ -1,13 +1,9 @@
 /** What the user can hold a rotation by: a pause, approvals, the soak; and in which order. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Ledger } from '../../src/api/ledger.ts';
-import type { MemberKey } from '../../src/api/names.ts';
 import type { Approvable } from '../../src/rotation/facts.ts';
 import { type Decision, plan } from '../../src/rotation/plan.ts';
-import { NOW, SimulatedMesh } from './world.ts';
-
-const A: MemberKey = 'ns/a';
-const B: MemberKey = 'ns/b';
+import { A, B, NOW, SimulatedMesh } from './world.ts';
 
 let mesh: SimulatedMesh;
 beforeEach(() => {

@@ -5,11 +5,7 @@ import type { MemberKey } from '../../src/api/names.ts';
 import type { Facts } from '../../src/rotation/facts.ts';
 import { cut, inventory } from '../../src/rotation/matrix.ts';
 import { plan } from '../../src/rotation/plan.ts';
-import { SimulatedMesh } from './world.ts';
-
-const A: MemberKey = 'ns/a';
-const B: MemberKey = 'ns/b';
-const C: MemberKey = 'ns/c';
+import { A, B, C, SimulatedMesh } from './world.ts';
 
 let mesh: SimulatedMesh;
 beforeEach(() => {

@@ -3,11 +3,8 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { Ledger } from '../../src/api/ledger.ts';
 import type { MemberKey } from '../../src/api/names.ts';
 import { type Decision, plan } from '../../src/rotation/plan.ts';
-import { type Loaded, SimulatedMesh } from './world.ts';
+import { A, B, C, type Loaded, SimulatedMesh } from './world.ts';
 
-const A: MemberKey = 'ns/a';
-const B: MemberKey = 'ns/b';
-const C: MemberKey = 'ns/c';
 const STAGES = ['Append', 'Roll', 'Drop'] as const;
 const OPPOSITE = { Append: 'Drop', Roll: 'Roll', Drop: 'Append' } as const;
 

@@ -1,11 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { emptyLedger } from '../../src/api/ledger.ts';
-import type { MemberKey } from '../../src/api/names.ts';
 import { type Decision, plan } from '../../src/rotation/plan.ts';
-import { NOW, SimulatedMesh } from './world.ts';
-
-const A: MemberKey = 'ns/a';
-const B: MemberKey = 'ns/b';
+import { A, B, NOW, SimulatedMesh } from './world.ts';
 
 let mesh: SimulatedMesh;
 beforeEach(() => {

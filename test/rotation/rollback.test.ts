@@ -2,11 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { Ledger } from '../../src/api/ledger.ts';
 import type { MemberKey } from '../../src/api/names.ts';
 import { type Decision, plan } from '../../src/rotation/plan.ts';
-import { SimulatedMesh } from './world.ts';
-
-const A: MemberKey = 'ns/a';
-const B: MemberKey = 'ns/b';
-const C: MemberKey = 'ns/c';
+import { A, B, C, SimulatedMesh } from './world.ts';
 
 let mesh: SimulatedMesh;
 beforeEach(() => {

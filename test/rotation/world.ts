@@ -18,6 +18,11 @@ import type {
 import { type Decision, plan } from '../../src/rotation/plan.ts';
 import { adoptGeneration } from '../../src/rotation/stages.ts';
 
+/** Members of the meshes in these tests. */
+export const A: MemberKey = 'ns/a';
+export const B: MemberKey = 'ns/b';
+export const C: MemberKey = 'ns/c';
+
 export const NOW = Date.parse('2026-10-05T00:00:00Z');
 const YEAR = 365 * 24 * 3_600_000;
 
