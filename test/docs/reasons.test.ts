@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { CONDITION_REASONS } from '../../src/api/vocabulary.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 /** Where the words come from that `waitingFor` and the members of a peer show. */
@@ -11,6 +12,8 @@ const SOURCES = [
   'src/controllers/replicationpeer/sessions.ts',
   'src/controllers/replicationca/observe.ts',
 ];
+/** Reasons of conditions with which nothing is to be done. */
+const WELL = ['Serving', 'Issued', 'Resolved', 'UpToDate', 'Stable', 'Presented', 'AllEdgesVerified'];
 /** In the same places, but no reason of a member: the name of an event. */
 const OTHERS = ['MemberJoined'];
 
@@ -42,6 +45,12 @@ describe('docs/rotate-a-ca.md', () => {
     const tables = await reasonsInTables();
     expect(reasons.size).toBeGreaterThan(15);
     expect([...reasons].filter((reason) => !tables.has(reason))).toEqual([]);
+  });
+
+  test('says of every reason of a condition what to do, but where all is well', async () => {
+    const tables = await reasonsInTables();
+    const without = Object.keys(CONDITION_REASONS).filter((reason) => !tables.has(reason));
+    expect(without.toSorted()).toEqual(WELL.toSorted());
   });
 
   test('explains none that does not exist', async () => {

@@ -6,6 +6,8 @@ import { LARGE_WORLDS, WORLDS } from './worlds.ts';
 
 /** With these each of the two threads stays below 3 GB. */
 const MOST = 2_000_000;
+/** Distinct states of all worlds together. */
+const WANTED = 10_000_000;
 
 const [only = '', most = String(MOST)] = process.argv.slice(2);
 const worlds = [...WORLDS, ...LARGE_WORLDS].filter(({ name }) => name.includes(only));
@@ -23,6 +25,9 @@ const answers = await runAll(
   },
 );
 console.log(`${PROOF}${tellSum(answers)}`);
+const states = answers.reduce((all, answer) => all + answer.states, 0);
+const few = only === '' && states < WANTED;
+if (few) console.log(`explore: only ${states} states; at least ${WANTED} are wanted`);
 const wrong = answers.filter(({ wrong: what }) => what !== null).length;
 console.log(wrong === 0 ? 'explore: nothing is wrong in any state' : `explore: ${wrong} worlds have a counterexample`);
-process.exitCode = wrong === 0 ? 0 : 1;
+process.exitCode = wrong === 0 && !few ? 0 : 1;
