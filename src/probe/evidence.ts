@@ -18,6 +18,9 @@ export type EvidenceReason =
   | ''
   | 'NoEndpoints'
   | 'NotProbed'
+  /** One address does not give the same answer each time. */
+  | 'Unsteady'
+  /** Its addresses differ. */
   | 'Contradictory'
   | 'NameNotResolved'
   | 'Unreachable'
@@ -35,8 +38,6 @@ export interface MemberVerdict {
   readonly refuses: ReadonlySet<number>;
   /** Generations accepted at one or more addresses. */
   readonly accepts: ReadonlySet<number>;
-  /** One address gave different answers, or showed different leaves, within one probe: it is reloading, or several answer there. */
-  readonly mixed: boolean;
   /** Of sessions of the generation that is dropped, at all addresses together; null: not refused at every address yet. */
   readonly resumption: Resumption | null;
   readonly reason: EvidenceReason;
@@ -84,6 +85,7 @@ export function combineEvidence(request: {
   const resumption = seenEverywhere && proving ? commonResumption(reached) : null;
 
   const finding =
+    unsteadiness(member, reached) ??
     contradiction(member, reached, generations) ??
     missing(member, endpoints) ??
     unreachable(member, all) ??
@@ -96,7 +98,6 @@ export function combineEvidence(request: {
     trusts,
     refuses,
     accepts,
-    mixed: reached.some(isMixed),
     resumption,
     reason: finding?.reason ?? '',
     message: finding?.message ?? '',
@@ -147,6 +148,26 @@ function commonResumption(reached: readonly Reached[]): Resumption | null {
 
 // ---- Findings, the most telling first ----------------------------------------------------------------------------
 
+/** Within one probe one address gave different answers, or showed different leaves. */
+function unsteadiness(member: string, reached: readonly Reached[]): Finding | null {
+  for (const at of reached) {
+    const mixed = [...at.trusts].find(([, trust]) => trust.mixed);
+    const leaves = leavesOf(at).map((pem) => readLeaf(pem)?.fingerprint.slice(0, 8) ?? 'no readable certificate');
+    const how =
+      leaves.length > 1
+        ? `presents ${leaves.join(' and ')}`
+        : mixed === undefined
+          ? null
+          : `answers differently about generation ${mixed[0]} (${mixed[1].detail})`;
+    if (how === null) continue;
+    return {
+      reason: 'Unsteady',
+      message: `${member} at ${where(at)} ${how}, from one connection to the next. It may be reloading; else several processes or machines answer there: reload all of them, and name each in spec.members[].endpoints.`,
+    };
+  }
+  return null;
+}
+
 function contradiction(member: string, reached: readonly Reached[], generations: readonly number[]): Finding | null {
   const shown = new Map<string, string>();
   for (const at of reached) {
@@ -162,13 +183,6 @@ function contradiction(member: string, reached: readonly Reached[], generations:
     };
   }
   for (const generation of generations) {
-    const mixed = reached.find((at) => at.trusts.get(generation)?.mixed === true);
-    if (mixed !== undefined) {
-      return {
-        reason: 'Contradictory',
-        message: `${member} at ${where(mixed)} answers differently from one connection to the next about generation ${generation} (${mixed.trusts.get(generation)?.detail}). It may be reloading; else several answer there: reload all of them, and name each one in spec.members[].endpoints.`,
-      };
-    }
     const yes = reached.find((at) => at.trusts.get(generation)?.answer === 'yes');
     const no = reached.find((at) => at.trusts.get(generation)?.answer === 'no');
     if (yes !== undefined && no !== undefined) {
@@ -179,11 +193,6 @@ function contradiction(member: string, reached: readonly Reached[], generations:
     }
   }
   return null;
-}
-
-/** Several processes or machines behind one address, or one that reloads just now. */
-function isMixed(at: Reached): boolean {
-  return leavesOf(at).length > 1 || [...at.trusts.values()].some(({ mixed }) => mixed);
 }
 
 function missing(member: string, endpoints: readonly ObservedEndpoint[]): Finding | null {

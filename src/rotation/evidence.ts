@@ -123,8 +123,9 @@ function acknowledge(
   }
   if (evidence !== null && evidence.revision === secret.revision) {
     const seen = worst(questions.map((question) => answer(question, witness, evidence, secret)));
-    // One of its addresses said no, or they differ: that is seen, and not unknown.
-    if (!seen.ok && (seen.contrary || evidence.reason === 'Contradictory')) return seen;
+    // One of its addresses said no, or answers differ: that is seen, and not unknown.
+    const differ = evidence.reason === 'Contradictory' || evidence.reason === 'Unsteady';
+    if (!seen.ok && (seen.contrary || differ)) return seen;
   }
   const { by, manager, reason, expires } = acknowledged;
   const writer = manager === null ? '' : `, written down by field manager ${manager}`;

@@ -23,8 +23,9 @@ const LAGGING: Seen = {
 /** What counts of looks in a row, each of which was mixed or not. */
 function believed(...looks: readonly (readonly [seen: Seen, mixed: boolean])[]): string[] {
   let doubt: Doubt | null = null;
-  return looks.map(([seen, mixed]) => {
-    doubt = doubtAfter(doubt, seen, mixed);
+  return looks.map(([each, mixed]) => {
+    const seen: Seen = mixed ? { ...each, reason: 'Unsteady' } : each;
+    doubt = doubtAfter(doubt, seen);
     const { reason, trusts } = doubt === null ? seen : doubted(seen, doubt);
     return `${reason} ${trusts?.listening.join()}`.trim();
   });
@@ -35,33 +36,32 @@ test('who never gave different answers is believed at once', () => {
 });
 
 test('who did is believed when it was seen alike three times in a row', () => {
-  const doubtful = 'Contradictory';
+  const doubtful = 'Unsteady';
   expect(believed([LAGGING, true], [GOOD, false], [GOOD, false], [GOOD, false], [GOOD, false])).toEqual([
-    'NotTrusted',
+    doubtful,
     doubtful,
     doubtful,
     'Verified 1,2',
     'Verified 1,2',
   ]);
   expect(believed([LAGGING, true], [GOOD, false], [GOOD, false], [GOOD, true], [GOOD, false], [GOOD, false])).toEqual([
-    'NotTrusted',
-    ...Array<string>(5).fill(doubtful),
+    ...Array<string>(6).fill(doubtful),
   ]);
 });
 
 test('a no is believed all the same, and brings nobody nearer', () => {
   expect(believed([GOOD, true], [GOOD, false], [LAGGING, false], [GOOD, false], [GOOD, false])).toEqual([
-    'Contradictory',
-    'Contradictory',
+    'Unsteady',
+    'Unsteady',
     'NotTrusted',
-    'Contradictory',
+    'Unsteady',
     'Verified 1,2',
   ]);
 });
 
 test('another revision of its Secret is another question', () => {
   const next = { ...GOOD, revision: 'r2' };
-  expect(believed([GOOD, true], [next, false])).toEqual(['Contradictory', 'Verified 1,2']);
+  expect(believed([GOOD, true], [next, false])).toEqual(['Unsteady', 'Verified 1,2']);
 });
 
 test('the message says how many looks are needed, and what to do', () => {
@@ -71,11 +71,11 @@ test('the message says how many looks are needed, and what to do', () => {
   expect(doubted(GOOD, { revision: 'r1', left: 1 }).message).toContain('one more look in which it does not');
 });
 
-test.each(['Contradictory', 'NotPresented', 'NoSessionKept', 'StillResumed', 'Inconclusive'] as const)(
+test.each(['Unsteady', 'NotPresented', 'NoSessionKept', 'StillResumed', 'Inconclusive'] as const)(
   'a yes is none in whatever look: %s',
   (reason) => {
     const lucky: Seen = { ...GOOD, refuses: { fresh: [], resumed: [3] }, reason };
-    const doubt = doubtAfter(null, lucky, true);
+    const doubt = doubtAfter(null, { ...lucky, reason: 'Unsteady' });
     if (doubt === null) throw new Error('no doubt');
     const { presents, trusts, refuses } = doubted(lucky, doubt);
     expect({ trusts, refuses }).toEqual({
@@ -87,8 +87,8 @@ test.each(['Contradictory', 'NotPresented', 'NoSessionKept', 'StillResumed', 'In
   },
 );
 
-test('an operator that was started anew doubts whom its status calls contradictory', () => {
-  expect(doubtIn({ ...GOOD, reason: 'Contradictory' })).toEqual({ revision: 'r1', left: 3 });
+test('an operator that was started anew doubts whom its status calls unsteady', () => {
+  expect(doubtIn({ ...GOOD, reason: 'Unsteady' })).toEqual({ revision: 'r1', left: 3 });
   expect(doubtIn(LAGGING)).toBeNull();
   expect(doubtIn(null)).toBeNull();
 });

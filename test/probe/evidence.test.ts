@@ -137,7 +137,8 @@ describe('the leaf presented', () => {
 
   test('different within one probe of one address', () => {
     const verdict = combine([one(reached('10.0.0.1', { 1: 'yes' }, leaf, [otherLeaf]))]);
-    expect([verdict.presents, verdict.reason]).toEqual([null, 'Contradictory']);
+    expect([verdict.presents, verdict.reason]).toEqual([null, 'Unsteady']);
+    expect(verdict.message).toMatch(/^vast2 at 10\.0\.0\.1:49002 presents [0-9a-f]{8} and [0-9a-f]{8}, from one/);
   });
 
   test('unproven while an address is dark, or behind a balancer only', () => {

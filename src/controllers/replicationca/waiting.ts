@@ -48,6 +48,7 @@ const ROUTINE: ReadonlySet<string> = new Set([
   'NotTrusted',
   'StillTrusted',
   'Contradictory',
+  'Unsteady',
 ]);
 
 /** Whether this is no news: it passes by itself as a rule. */

@@ -42,8 +42,6 @@ interface Answer {
   readonly question: Question;
   /** Null where an endpoint may not be probed yet. */
   readonly answer: Seen | null;
-  /** One address gave different answers. */
-  readonly mixed: boolean;
   /** When its first probe began. */
   readonly began: number;
   readonly reached: boolean;
@@ -131,14 +129,14 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
       if (!(error instanceof Refusal)) throw error;
       return blind(new Refusal('CANotReady', `${error.message} See ReplicationCA ${keyOf(ca)}.`), peer.status?.members);
     }
-    for (const { question, answer, mixed, began, reached } of answers) {
+    for (const { question, answer, began, reached } of answers) {
       if (answer === null) continue;
       const { name } = question.member;
       const last = rounds.get(name);
       // Several passes may be given the same answer.
       const again = last?.began === began;
       const before = last === undefined ? doubtIn(question.member.seen) : last.doubt;
-      const doubt = again ? last.doubt : doubtAfter(before, answer, mixed);
+      const doubt = again ? last.doubt : doubtAfter(before, answer);
       seen.set(name, doubt === null ? answer : doubted(answer, doubt));
       if (again) continue;
       const count = answer.reason === 'Verified' ? 0 : (last?.count ?? 0) + (reached ? 1 : 0);
@@ -193,8 +191,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
       }),
     );
     const early = observed.flatMap(({ paced }) => (paced.kind === 'later' ? [paced.at] : []));
-    if (early.length > 0)
-      return { question, answer: null, mixed: false, began: 0, reached: false, at: Math.max(...early) };
+    if (early.length > 0) return { question, answer: null, began: 0, reached: false, at: Math.max(...early) };
     const endpoints = observed.flatMap(({ paced, ...endpoint }) =>
       paced.kind === 'observed' ? [{ ...endpoint, observations: paced.value }] : [],
     );
@@ -203,7 +200,6 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     return {
       question,
       answer: toSeen(facts, question, verdict, began),
-      mixed: verdict.mixed,
       began,
       reached: endpoints.some(({ observations }) => observations.some(({ kind }) => kind === 'reached')),
       at: Math.max(...observed.map(({ dueAt }) => dueAt)),

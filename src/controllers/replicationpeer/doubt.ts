@@ -15,9 +15,9 @@ export interface Doubt {
   readonly left: number;
 }
 
-/** @param mixed whether one address gave different answers in this look */
-export function doubtAfter(before: Doubt | null, { revision, reason }: Seen, mixed: boolean): Doubt | null {
-  if (mixed) return { revision, left: ALIKE };
+/** @param seen as it was seen, not as it counts */
+export function doubtAfter(before: Doubt | null, { revision, reason }: Seen): Doubt | null {
+  if (reason === 'Unsteady') return { revision, left: ALIKE };
   if (before === null || before.revision !== revision) return null;
   const left = reason === 'Verified' ? before.left - 1 : before.left;
   return left === 0 ? null : { revision, left };
@@ -25,7 +25,7 @@ export function doubtAfter(before: Doubt | null, { revision, reason }: Seen, mix
 
 /** What is left of a doubt when the operator was started anew: only what the status says. */
 export function doubtIn(before: Seen | null): Doubt | null {
-  return before?.reason === 'Contradictory' ? { revision: before.revision, left: ALIKE } : null;
+  return before?.reason === 'Unsteady' ? { revision: before.revision, left: ALIKE } : null;
 }
 
 /**
@@ -45,7 +45,7 @@ export function doubted(seen: Seen, { left }: Doubt): Seen {
     ...rest,
     ...trusts,
     ...(seen.refuses === undefined ? {} : { refuses: { fresh: [], resumed: [] } }),
-    reason: 'Contradictory',
+    reason: 'Unsteady',
     message: clip(
       `${seen.name} gave different answers a moment ago, and is believed after ${looks} in which it does not. If several processes or machines answer at one address, reload all of them, and name each in spec.members[].endpoints.`,
       MAX_MESSAGE,
