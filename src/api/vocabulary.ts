@@ -35,7 +35,8 @@ export const CONDITION_REASONS = {
   GenerationUnavailable: 'spec.rotation.generation names a number that cannot be rotated to.',
   LedgerMissing: 'Generation or member Secrets exist but the ledger does not: restore it.',
   LedgerInvalid: 'The ledger cannot be read: restore it.',
-  LedgerBehind: 'Members hold Secrets of a later epoch than the ledger: an old backup was restored.',
+  LedgerBehind:
+    'Members hold Secrets of a later epoch, or a generation, that the ledger does not know: an old backup was restored.',
   GenerationSecretMissing: 'A generation that the ledger names has no Secret: restore it; it is never minted again.',
   GenerationSecretInvalid: 'The Secret of a generation does not hold what the ledger says.',
   PassphraseUnavailable: 'The passphrase Secret is missing, empty, or does not open the CA key.',

@@ -1,14 +1,15 @@
-/** The ledger lost, or an old one restored, in the middle of a rollback: nothing moves, nothing old is told for true, and it goes on. */
+/** The ledger lost, or an old one restored, in the middle of a rotation: nothing moves, nothing old is told for true, and it goes on. */
 import { randomInt } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { Ledger } from '../../src/api/ledger.ts';
-import { ledgerSecretName, ROLES, LABELS } from '../../src/api/names.ts';
+import { LABELS, ledgerSecretName, ROLES, trustConfigMapName } from '../../src/api/names.ts';
 import { lose, restore } from './backup.ts';
 import { testBed } from './bed.ts';
 import { conditionOf } from './follow.ts';
+import { Member } from './member.ts';
 import { expectGoodMember } from './openssl.ts';
 import { disorders, generationSecrets, Links, Mesh } from './rotating.ts';
-import type { LiveSecret, Scene } from './scene.ts';
+import { ca, certificate, CONFIG_MAPS, type LiveSecret, peer, type Scene } from './scene.ts';
 
 const bed = testBed(2);
 const TIMEOUT = 180_000;
@@ -150,6 +151,76 @@ test.concurrent(
     await lose(here, LEDGER);
     await restore(bed.client, newest);
     await goesBack(here, mesh, links);
+  },
+  TIMEOUT,
+);
+
+test.concurrent(
+  'older, from before the generation that members elsewhere live on: refused, and no key is lost; the newest restored: it goes on',
+  async () => {
+    const {
+      installation,
+      scenes: [home, away],
+    } = await bed.install(2);
+    if (away === undefined) throw new Error('two namespaces were asked for');
+    await using a = await Member.start(away, 'a');
+    await using b = await Member.start(away, 'b');
+    const want = (rotation: NonNullable<Parameters<typeof ca>[1]>['rotation']) =>
+      home.apply(ca('mesh', { allowedNamespaces: [away.namespace], rotation }));
+    const everybody = peer('mesh', { a: a.port, b: b.port }, '5s');
+    for (const member of (everybody['spec'] as { members: { name: string }[] }).members)
+      Object.assign(member, { certificateRef: { name: member.name, namespace: away.namespace } });
+    const remote = (name: string) => {
+      const wish = certificate(name, 'mesh');
+      Object.assign(wish['spec'] as object, { caRef: { name: 'mesh', namespace: home.namespace } });
+      return wish;
+    };
+    const first = await installation.start();
+    await want({ generation: 1 });
+    await home.apply(everybody);
+    await away.apply(remote('a'), remote('b'));
+    await away.ready({ ClusterCertificate: ['a', 'b'] });
+    await home.condition('ReplicationPeer', 'mesh', 'Verified', { status: 'True' });
+    const old = home.secret(LEDGER);
+    const links = new Links([a, b]);
+
+    // All present leaves of generation 2, and it goes no further.
+    await want({ generation: 2, approval: { required: ['Drop'] } });
+    await home.condition('ReplicationCA', 'mesh', 'Rotating', { reason: 'WaitingForApproval' }, TIMEOUT);
+    await first.stop();
+    const newest = home.secret(LEDGER);
+    const keys = () => generationSecrets(home).map(([, { metadata }]) => `${metadata.name} ${metadata.uid}`);
+    const before = { keys: keys(), members: membersOf(away) };
+    expect(before).toMatchObject({ keys: { length: 2 }, members: { length: 2 } });
+    await lose(home, LEDGER);
+    await restore(bed.client, old);
+    await installation.start();
+    const behind = (witness: string) =>
+      new RegExp(
+        `The ledger, Secret \\S+/mesh-ledger, does not name generation 2 \\(Secret \\S+/mesh-g2-\\w{8}\\), but ${witness} holds it: an older ledger was restored\\. Restore the newest one; nothing is changed meanwhile\\.`,
+      );
+    await home.stalled('ReplicationCA', 'mesh', 'LedgerBehind', behind(`ConfigMap ${home.namespace}/mesh-trust`));
+    await home.eventUntil('ReplicationCA', 'mesh', 'Stalled', behind(`ConfigMap ${home.namespace}/mesh-trust`));
+    // Output may be deleted; what members hold is left to tell.
+    await bed.client.delete(CONFIG_MAPS, { namespace: home.namespace, name: trustConfigMapName('mesh') });
+    await home.stalled('ReplicationCA', 'mesh', 'LedgerBehind', behind(`Secret ${away.namespace}/[ab]`));
+    for (const generation of [1, 2, 3]) {
+      await want({ generation });
+      await home.stalled('ReplicationCA', 'mesh', 'LedgerBehind', behind(`Secret ${away.namespace}/[ab]`));
+    }
+    expect({ keys: keys(), members: membersOf(away) }).toEqual(before);
+    expect(home.secret(LEDGER).data).toEqual(old.data);
+
+    await want({ generation: 2 });
+    await lose(home, LEDGER);
+    await restore(bed.client, newest);
+    await home.stable('mesh', 2, TIMEOUT);
+    await home.secrets.until('generation 1 is gone', () => generationSecrets(home).length === 1, TIMEOUT);
+    expect(before.keys).toContain(keys()[0]);
+    await home.condition('ReplicationPeer', 'mesh', 'Verified', { status: 'True' });
+    expect(await links.stop()).toEqual([]);
+    expect(links.handshakes).toBeGreaterThan(50);
+    for (const name of ['a', 'b']) await expectGoodMember(away.secret(name));
   },
   TIMEOUT,
 );

@@ -1,5 +1,5 @@
 import { emptyLedger, type Ledger } from '../../api/ledger.ts';
-import { FINALIZER, ledgerSecretName, REPLICATION_CA } from '../../api/names.ts';
+import { FINALIZER, ledgerSecretName, REPLICATION_CA, trustConfigMapName } from '../../api/names.ts';
 import type { ReplicationCA } from '../../api/objects.ts';
 import type { Authority } from '../../pki/issue.ts';
 import { type Decision, plan } from '../../rotation/plan.ts';
@@ -161,8 +161,10 @@ export function replicationCAController(tools: ReplicationCATools) {
     deleting: boolean,
     signal: AbortSignal,
   ): Promise<{ read: LedgerSecret; ledger: Ledger } | null> {
-    const judge = (read: LedgerSecret | null): LedgerState =>
-      judgeLedger(ref, read, [...world.secretsOf(`${ref.namespace}/${ref.name}`)]);
+    const judge = (read: LedgerSecret | null): LedgerState => {
+      const trust = world.trusts.get(`${ref.namespace}/${trustConfigMapName(ref.name)}`) ?? null;
+      return judgeLedger(ref, read, [...world.secretsOf(`${ref.namespace}/${ref.name}`)], trust);
+    };
     let state = judge(ledgers.cached(ref));
     if (state.kind !== 'good') state = judge(await ledgers.live(ref));
     switch (state.kind) {
