@@ -67,7 +67,8 @@ class Lives {
   async run(cases: readonly Case[]): Promise<void> {
     let left = cases;
     for (let round = 1; round <= ROUNDS && left.length > 0; round += 1) {
-      const lives = packed(left);
+      // What did not come where it was packed in is looked for in the whole of a life of its own.
+      const lives = round === 1 ? packed(left) : left.map((each) => [each]);
       const again = round === 1 ? '' : ` (${left.map(({ what }) => what).join('; ')})`;
       say(`round ${round}: ${left.length} cases in ${lives.length} lives${again}`);
       await Promise.all(lives.map((each) => this.#live(each)));
