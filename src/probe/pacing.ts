@@ -27,22 +27,22 @@ export function pauseBetween({ intervalMs, maxProbesPerHour }: Pace, failures: n
   return Math.max(backedOff, HOUR_MS / maxProbesPerHour) * (1 + JITTER * random);
 }
 
-interface Waiting {
-  readonly owner: string;
-  readonly taken: () => void;
-}
-
 /**
- * A bound on work done at one time. None stays free while somebody waits; of those who wait, whoever's owner has the fewest is served next,
- * in order. So an owner with much to do, say with many dead endpoints, holds no more than its share as soon as others come.
+ * A bound on work done at one time, and on how much of it is one owner's. Of those who wait, whoever's owner has the fewest slots is served
+ * next, and of several such owners the one that has given none back for the longest time. So an owner with much to do, say with many dead endpoints, holds no
+ * more than its share as soon as others come.
  */
 export class Slots {
   #free: number;
+  readonly #perOwner: number;
   readonly #held = new Map<string, number>();
-  readonly #waiting: Waiting[] = [];
+  /** What each owner waits for; whoever has just given one back is last. */
+  readonly #waiting = new Map<string, (() => void)[]>();
 
-  constructor(count = 16) {
+  /** @param perOwner of `count`, so many may be one owner's, even when others stay free */
+  constructor(count = 16, perOwner = count) {
     this.#free = count;
+    this.#perOwner = perOwner;
   }
 
   /** Runs `work` when a slot is free. Rejects with `signal.reason` when aborted while it waits. */
@@ -58,44 +58,61 @@ export class Slots {
 
   #take(owner: string, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (this.#free > 0) {
-      this.#free -= 1;
+    if (this.#free > 0 && this.#heldBy(owner) < this.#perOwner) {
       this.#count(owner, 1);
       return Promise.resolve();
     }
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = {
-        owner,
-        taken: () => {
-          signal.removeEventListener('abort', aborted);
-          resolve();
-        },
+      const taken = (): void => {
+        signal.removeEventListener('abort', aborted);
+        resolve();
       };
       const aborted = (): void => {
-        this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+        this.#leave(owner, taken);
         reject(signal.reason);
       };
       signal.addEventListener('abort', aborted, { once: true });
-      this.#waiting.push(waiting);
+      const waiting = this.#waiting.get(owner);
+      if (waiting === undefined) this.#waiting.set(owner, [taken]);
+      else waiting.push(taken);
     });
   }
 
   #give(owner: string): void {
     this.#count(owner, -1);
-    const held = (each: Waiting): number => this.#held.get(each.owner) ?? 0;
-    let [next] = this.#waiting;
-    if (next === undefined) {
-      this.#free += 1;
-      return;
+    const own = this.#waiting.get(owner);
+    if (own !== undefined) {
+      this.#waiting.delete(owner);
+      this.#waiting.set(owner, own);
     }
-    for (const each of this.#waiting) if (held(each) < held(next)) next = each;
-    this.#waiting.splice(this.#waiting.indexOf(next), 1);
-    this.#count(next.owner, 1);
-    next.taken();
+    let next: string | null = null;
+    let fewest = this.#perOwner;
+    for (const each of this.#waiting.keys()) {
+      if (this.#heldBy(each) >= fewest) continue;
+      next = each;
+      fewest = this.#heldBy(each);
+    }
+    if (next === null) return;
+    const waiting = this.#waiting.get(next) ?? [];
+    const taken = waiting.shift();
+    if (waiting.length === 0) this.#waiting.delete(next);
+    this.#count(next, 1);
+    taken?.();
+  }
+
+  #leave(owner: string, taken: () => void): void {
+    const waiting = this.#waiting.get(owner) ?? [];
+    waiting.splice(waiting.indexOf(taken), 1);
+    if (waiting.length === 0) this.#waiting.delete(owner);
+  }
+
+  #heldBy(owner: string): number {
+    return this.#held.get(owner) ?? 0;
   }
 
   #count(owner: string, by: 1 | -1): void {
-    const held = (this.#held.get(owner) ?? 0) + by;
+    this.#free -= by;
+    const held = this.#heldBy(owner) + by;
     if (held === 0) this.#held.delete(owner);
     else this.#held.set(owner, held);
   }

@@ -1,8 +1,8 @@
 /** One member's endpoint, probed at every address its name has: which chain it presents and which CAs it trusts. */
-import { lookup } from 'node:dns/promises';
 import net from 'node:net';
 import type { Canary } from './canary.ts';
 import { type Attempt, type FailureReason, type Outcome, type TlsVersion, handshake } from './handshake.ts';
+import { Lookups } from './lookups.ts';
 import { Slots } from './pacing.ts';
 import type { Dial, EndpointSessions, Resumption, Staying } from './sessions.ts';
 import { type Answer, type Round, type Trust, judge, roundsNeeded } from './verdict.ts';
@@ -40,9 +40,6 @@ export type EndpointObservation =
       readonly connections: number;
     };
 
-/** The addresses of a name; rejects or gives none when it does not resolve. */
-export type Resolve = (host: string) => Promise<readonly string[]>;
-
 export interface ProbeRequest {
   /** DNS name or IP address. */
   readonly host: string;
@@ -56,8 +53,8 @@ export interface ProbeRequest {
   readonly candidates: ReadonlyMap<number, Canary>;
   /** The candidate whose sessions are kept, and where; offered once it is refused, if it is being dropped. None: of no interest. */
   readonly sessions?: { readonly generation: number; readonly dropping: boolean; readonly kept: EndpointSessions };
-  readonly resolve?: Resolve;
-  /** Bounds the handshakes that a process makes at one time, and for whom this one is. */
+  /** Bound the lookups and the handshakes that a process makes at one time, and for whom these are. */
+  readonly lookups?: Lookups;
   readonly slots?: Slots;
   readonly owner?: string;
   /** Called when it is its turn and it begins to look. */
@@ -116,45 +113,18 @@ interface NoAddresses {
 
 async function addressesOf({
   host,
-  resolve = systemResolve,
+  lookups = new Lookups(),
+  owner = '',
   timeoutMs,
   signal,
 }: ProbeRequest): Promise<readonly string[] | NoAddresses> {
-  const found = await resolved(host, resolve, timeoutMs, signal);
-  if (found === null) return { reason: 'NameNotResolved', message: `the name ${host} does not resolve` };
-  const addresses = [...new Set(found)];
+  const addresses = await lookups.addresses(owner, host, timeoutMs, signal);
+  if (addresses === null) return { reason: 'NameNotResolved', message: `the name ${host} does not resolve` };
   if (addresses.length > MAX_ADDRESSES) {
     const message = `the name ${host} has ${addresses.length} addresses; at most ${MAX_ADDRESSES} are probed`;
     return { reason: 'TooManyAddresses', message };
   }
   return addresses;
-}
-
-async function systemResolve(host: string): Promise<readonly string[]> {
-  return (await lookup(host, { all: true })).map(({ address }) => address);
-}
-
-/** A resolver cannot be cancelled, only left alone. @returns null: no address, in time */
-function resolved(
-  host: string,
-  resolve: Resolve,
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<readonly string[] | null> {
-  return new Promise((settle, reject) => {
-    const timer = setTimeout(() => finish(null), timeoutMs);
-    const onAbort = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const finish = (addresses: readonly string[] | null): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
-      settle(addresses?.length === 0 ? null : addresses);
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    resolve(host).then(finish, () => finish(null));
-  });
 }
 
 /** The handshakes with one address, and what they have shown so far. */

@@ -5,6 +5,7 @@ import { encodeBundle } from '../../src/pki/bundle.ts';
 import type { Authority } from '../../src/pki/issue.ts';
 import { Canaries, type CanarySet } from '../../src/probe/canary.ts';
 import { combineEvidence } from '../../src/probe/evidence.ts';
+import { Lookups } from '../../src/probe/lookups.ts';
 import { Slots } from '../../src/probe/pacing.ts';
 import { type EndpointObservation, type ProbeRequest, probeEndpoint } from '../../src/probe/probe.ts';
 import { type Identity, makeAuthority, makeLeaf } from './pki.ts';
@@ -67,8 +68,8 @@ test('every address of a name is probed, and each speaks for itself', async () =
   await using one = await nodeServer(trusting(old, next));
   await using two = await nodeServer(trusting(old), {}, { host: '127.0.0.2', port: one.port });
   expect(two.port).toBe(one.port);
-  const resolve = async (): Promise<string[]> => ['127.0.0.1', '127.0.0.2', '127.0.0.3', '127.0.0.1'];
-  const seen = await probe(one.port, { host: 'a.mesh.test', resolve });
+  const lookups = new Lookups(async () => ['127.0.0.1', '127.0.0.2', '127.0.0.3', '127.0.0.1']);
+  const seen = await probe(one.port, { host: 'a.mesh.test', lookups });
   expect(seen).toHaveLength(3);
   expect(summary(seen)).toEqual({
     '127.0.0.1': { 1: 'yes', 2: 'yes' },
@@ -80,10 +81,10 @@ test('every address of a name is probed, and each speaks for itself', async () =
 test('a host name is sent as server name, an address is not', async () => {
   const names: (string | false | null)[] = [];
   await using server = await nodeServer(trusting(old), {}, {}, (socket) => names.push(socket.servername));
-  const resolve = async (): Promise<string[]> => ['127.0.0.1'];
+  const lookups = new Lookups(async () => ['127.0.0.1']);
   const candidates = new Map([...canaries.candidates].slice(0, 1));
-  await probe(server.port, { host: 'a.mesh.test', resolve, candidates });
-  await probe(server.port, { host: 'a.mesh.test', servername: 'other.test', resolve, candidates });
+  await probe(server.port, { host: 'a.mesh.test', lookups, candidates });
+  await probe(server.port, { host: 'a.mesh.test', servername: 'other.test', lookups, candidates });
   await probe(server.port, { candidates });
   expect([...new Set(names)]).toEqual(['a.mesh.test', 'other.test', false]);
 });
@@ -93,7 +94,7 @@ test.each([
   ['gives nothing', async () => []],
   ['never answers', () => new Promise<string[]>(() => {})],
 ])('a name that does not resolve: the resolver %s', async (_, resolve: () => Promise<string[]>) => {
-  expect(await probe(1, { host: 'nowhere.test', resolve, timeoutMs: 200 })).toEqual([
+  expect(await probe(1, { host: 'nowhere.test', lookups: new Lookups(resolve), timeoutMs: 200 })).toEqual([
     {
       kind: 'unreachable',
       address: 'nowhere.test',
@@ -113,8 +114,8 @@ test("the system's own resolver: a name of the machine, and one that RFC 6761 sa
 });
 
 test('a name with too many addresses is not probed', async () => {
-  const resolve = async (): Promise<string[]> => Array.from({ length: 33 }, (_, i) => `127.0.1.${i}`);
-  expect(summary(await probe(1, { host: 'many.test', resolve }))).toEqual({ 'many.test': 'TooManyAddresses' });
+  const lookups = new Lookups(async () => Array.from({ length: 33 }, (_, i) => `127.0.1.${i}`));
+  expect(summary(await probe(1, { host: 'many.test', lookups }))).toEqual({ 'many.test': 'TooManyAddresses' });
 });
 
 test('a server that is not reached has no verdict', async () => {
@@ -208,13 +209,13 @@ test('a slow line and no tickets: silence counts only beyond the time that a ref
 test('an abort ends a probe at once', async () => {
   await using silent = await plainServer(() => {});
   const controller = new AbortController();
-  const resolve = async (): Promise<string[]> => ['127.0.0.1', '127.0.0.2'];
-  const pending = probe(silent.port, { host: 'a.test', resolve, signal: controller.signal });
+  const lookups = new Lookups(async () => ['127.0.0.1', '127.0.0.2']);
+  const pending = probe(silent.port, { host: 'a.test', lookups, signal: controller.signal });
   setTimeout(() => controller.abort(new Error('leader lost')), 50);
   await expect(pending).rejects.toThrow('leader lost');
   const resolving = new AbortController();
-  const never = (): Promise<string[]> => new Promise(() => {});
-  const stuck = probe(1, { host: 'a.test', resolve: never, signal: resolving.signal });
+  const never = new Lookups(() => new Promise(() => {}));
+  const stuck = probe(1, { host: 'a.test', lookups: never, signal: resolving.signal });
   resolving.abort(new Error('shut down'));
   await expect(stuck).rejects.toThrow('shut down');
 });

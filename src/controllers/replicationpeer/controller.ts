@@ -4,8 +4,9 @@ import type { ReplicationPeer } from '../../api/objects.ts';
 import type { Authority } from '../../pki/issue.ts';
 import { Canaries } from '../../probe/canary.ts';
 import { combineEvidence } from '../../probe/evidence.ts';
+import { Lookups } from '../../probe/lookups.ts';
 import { Pacer, Slots } from '../../probe/pacing.ts';
-import { type EndpointObservation, probeEndpoint, type Resolve } from '../../probe/probe.ts';
+import { type EndpointObservation, probeEndpoint } from '../../probe/probe.ts';
 import { Sessions } from '../../probe/sessions.ts';
 import { type Client, keyOf } from '../../runtime/client.ts';
 import type { Pass, Wake } from '../../runtime/runner.ts';
@@ -28,7 +29,6 @@ export interface ReplicationPeerTools {
   readonly authorities: Authorities;
   readonly tell: Teller;
   readonly clock: ControllerClock;
-  readonly resolve?: Resolve;
 }
 
 interface Round {
@@ -59,6 +59,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
   const canaries = new Canaries(randomBytes);
   const sessions = new Sessions(now);
   const slots = new Slots();
+  const lookups = new Lookups();
   const pacer = new Pacer<EndpointObservation[]>({
     now,
     random: Math.random,
@@ -175,11 +176,11 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
             ...(wanted === null || kept === undefined
               ? {}
               : { sessions: { ...wanted, kept: sessions.of(keyOf(facts.ca), kept.fingerprint, endpoint) } }),
+            lookups,
             slots,
             owner: keyOf(facts.ca),
             begun,
             signal,
-            ...(tools.resolve === undefined ? {} : { resolve: tools.resolve }),
           });
         return {
           host,
