@@ -17,7 +17,6 @@ export interface Metadata {
   readonly resourceVersion: string;
   /** 0 where the API server sent none. */
   readonly generation: number;
-  readonly finalizers: readonly string[];
   readonly creationTimestamp: string | null;
   /** Set: the object is being deleted. */
   readonly deletionTimestamp: string | null;

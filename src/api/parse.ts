@@ -82,14 +82,12 @@ function readMetadata(raw: unknown): Metadata {
   const fields = isRecord(raw) ? raw : {};
   const string = (field: string): string => (typeof fields[field] === 'string' ? fields[field] : '');
   const instant = (field: string): string | null => (typeof fields[field] === 'string' ? fields[field] : null);
-  const finalizers = isList(fields['finalizers']) ? fields['finalizers'] : [];
   return {
     name: string('name'),
     namespace: string('namespace'),
     uid: string('uid'),
     resourceVersion: string('resourceVersion'),
     generation: Number.isSafeInteger(fields['generation']) ? Number(fields['generation']) : 0,
-    finalizers: finalizers.filter((entry): entry is string => typeof entry === 'string'),
     creationTimestamp: instant('creationTimestamp'),
     deletionTimestamp: instant('deletionTimestamp'),
   };

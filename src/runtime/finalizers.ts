@@ -1,5 +1,25 @@
 import type { ApiObject, Client, JsonPatchOperation, ObjectMeta, Resource } from './client.ts';
 
+/** What is to be known of an object's finalizers: anybody may add to the list, as much as an object can hold. */
+export interface Finalizers {
+  readonly count: number;
+  /** Where ours is in the list; null: it is not. */
+  readonly own: number | null;
+}
+
+export function finalizersOf({ finalizers = [] }: ObjectMeta, finalizer: string): Finalizers {
+  const index = finalizers.indexOf(finalizer);
+  return { count: finalizers.length, own: index < 0 ? null : index };
+}
+
+/** As much of an object as says what is to be done about its finalizers. */
+export interface Finalized {
+  readonly uid: string | undefined;
+  readonly resourceVersion: string | undefined;
+  readonly deleting: boolean;
+  readonly finalizers: Finalizers;
+}
+
 /**
  * What a finalizer means for an object now: {ours is there} x {being deleted} gives four cases, and no fifth.
  * The patches test what they were computed from, so two owners never remove each other's entry and a namesake is never touched.
@@ -15,28 +35,26 @@ export type FinalizerStep =
   | { readonly case: 'gone' };
 
 export function finalizerStep(
-  { uid, finalizers = [], deletionTimestamp }: ObjectMeta,
+  { uid, resourceVersion, deleting, finalizers: { count, own } }: Finalized,
   finalizer: string,
 ): FinalizerStep {
-  const index = finalizers.indexOf(finalizer);
-  const deleting = deletionTimestamp !== undefined;
   const sameObject: JsonPatchOperation = { op: 'test', path: '/metadata/uid', value: uid };
-  if (index < 0) {
+  if (own === null) {
     if (deleting) return { case: 'gone' };
     const patch: JsonPatchOperation[] =
-      finalizers.length === 0
+      count === 0
         ? [
             { op: 'test', path: '/metadata/finalizers', value: null },
             { op: 'add', path: '/metadata/finalizers', value: [finalizer] },
           ]
         : [
-            { op: 'test', path: '/metadata/finalizers', value: finalizers },
+            { op: 'test', path: '/metadata/resourceVersion', value: resourceVersion },
             { op: 'add', path: '/metadata/finalizers/-', value: finalizer },
           ];
     return { case: 'add', patch: [sameObject, ...patch] };
   }
   if (!deleting) return { case: 'work' };
-  const path = `/metadata/finalizers/${index}`;
+  const path = `/metadata/finalizers/${own}`;
   return {
     case: 'cleanUp',
     patch: [sameObject, { op: 'test', path, value: finalizer }, { op: 'remove', path }],
@@ -63,7 +81,12 @@ export async function withFinalizer(
   object: ApiObject,
   cleanUp: () => Promise<void>,
 ): Promise<boolean> {
-  const step = finalizerStep(object.metadata, finalizer);
+  const { uid, resourceVersion, deletionTimestamp } = object.metadata;
+  const finalizers = finalizersOf(object.metadata, finalizer);
+  const step = finalizerStep(
+    { uid, resourceVersion, deleting: deletionTimestamp !== undefined, finalizers },
+    finalizer,
+  );
   switch (step.case) {
     case 'work':
       return true;

@@ -72,7 +72,6 @@ describe('what is accepted', () => {
           uid: 'u',
           resourceVersion: '7',
           generation: 3,
-          finalizers: ['replicert.io/protect'],
           creationTimestamp: '2026-10-05T00:00:00Z',
           deletionTimestamp: '2026-10-06T00:00:00Z',
         },

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { publish } from '../../src/controllers/replicationca/housekeeping.ts';
 import { Refusal } from '../../src/controllers/shared/refusal.ts';
+import { sha256 } from '../../src/controllers/shared/secrets.ts';
 import { ApiError } from '../../src/runtime/client.ts';
 
 const trusts = { get: () => undefined, remember: () => expect.unreachable('nothing was made') };
@@ -18,9 +19,13 @@ test.each([
       patch: () => expect.unreachable('there is nothing to change'),
     };
     const signal = new AbortController().signal;
-    const refusal: unknown = await publish(client, trusts, { namespace: 'storage', name: 'mesh' }, 'PEM', signal).catch(
-      (error: unknown) => error,
-    );
+    const refusal: unknown = await publish(
+      client,
+      trusts,
+      { namespace: 'storage', name: 'mesh' },
+      { pem: 'PEM', sha256: sha256('PEM') },
+      signal,
+    ).catch((error: unknown) => error);
     expect(refusal).toBeInstanceOf(Refusal);
     expect(refusal).toHaveProperty('reason', 'TrustConflict');
     expect(String(refusal)).toContain(message);

@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ANNOTATIONS, API_VERSION, type Kind } from '../../src/api/names.ts';
-import { memberMetadata } from '../../src/controllers/shared/secrets.ts';
+import { ANNOTATIONS, API_VERSION, FINALIZER, type Kind } from '../../src/api/names.ts';
+import { generationLabels, memberMetadata, sha256, trustConfigMap } from '../../src/controllers/shared/secrets.ts';
 import { World } from '../../src/controllers/shared/world.ts';
 import type { KubeObject } from '../../src/runtime/client.ts';
 import { makeAuthority, makeLeaf } from '../probe/pki.ts';
@@ -80,7 +80,7 @@ test('a Secret is read when its certificate asks for it; of one that nobody asks
   if (read?.kind !== 'member') throw new Error('it was not read');
   expect(Object.keys(read.labels).filter((key) => !key.includes('/'))).toEqual(['team']);
   expect(Object.keys(read.annotations).filter((key) => !ours.some((each) => each === key))).toEqual(['note']);
-  expect(read.meta.finalizers).toEqual([]);
+  expect(read.meta.finalizers).toEqual({ count: 1, own: null });
 
   const kept = world.secrets.get('ns/b');
   expect(kept).toMatchObject({ kind: 'unclaimed', ca: 'ns/mesh', certificate: 'ns/b', epoch: 7 });
@@ -108,6 +108,34 @@ test('of what others have written into annotations of ours, or as type, no more 
     expect(kept.annotations).toEqual({ 'replicert.io/epoch': '7' });
   }
   expect(world.secrets.get('ns/a')).toMatchObject({ kind: 'member', type: 'x'.repeat(253) });
+  await world.stop();
+});
+
+const MESH = { namespace: 'ns', name: 'mesh' };
+
+test('of finalizers only what is acted on is kept, whoever has written them, and however many', async () => {
+  const theirs = Array.from({ length: 10_000 }, (_, i) => `example.com/f${i}`);
+  const finalizers = [...theirs, FINALIZER, 'example.com/last'];
+  const metadata = { name: 'g', namespace: 'ns', uid: 'g', resourceVersion: '1', labels: generationLabels(MESH, 1) };
+  const generation: KubeObject = { metadata, type: 'replicert.io/ca', data: {} };
+  const member = certificate('a');
+  for (const each of [generation, member]) each.metadata.finalizers = finalizers;
+  const { world } = await look({ clustercertificates: [member], secrets: [generation] });
+  const kept = [world.certificates.get('ns/a'), world.secrets.get('ns/g')];
+  for (const each of kept) {
+    expect(each?.meta.finalizers).toEqual({ count: 10_002, own: 10_000 });
+    expect(JSON.stringify(each).length).toBeLessThan(1_000);
+  }
+  await world.stop();
+});
+
+test('of what stands in a ConfigMap that looks like a published bundle, only a digest is kept', async () => {
+  const map = trustConfigMap(MESH, 'x'.repeat(1 << 20));
+  Object.assign(map.metadata, { uid: 'trust', resourceVersion: '1' });
+  const { world } = await look({ configmaps: [map] });
+  const kept = world.trusts.get('ns/mesh-trust');
+  expect(kept?.bundleSha256).toBe(sha256('x'.repeat(1 << 20)));
+  expect(JSON.stringify(kept).length).toBeLessThan(400);
   await world.stop();
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ObjectMeta, ObjectRef, Patch, Resource } from '../../src/runtime/client.ts';
-import { finalizerStep, withFinalizer } from '../../src/runtime/finalizers.ts';
+import { type Finalized, finalizersOf, finalizerStep, withFinalizer } from '../../src/runtime/finalizers.ts';
 
 const OURS = 'test.io/ours';
 const THING: Resource = { group: 'test', version: 'v1', plural: 'things', kind: 'Thing' };
@@ -10,9 +10,15 @@ function meta(finalizers?: string[], deleting = false): ObjectMeta {
     namespace: 'ns',
     name: 'a',
     uid: 'u1',
+    resourceVersion: '7',
     ...(finalizers === undefined ? {} : { finalizers }),
     ...(deleting ? { deletionTimestamp: '2026-11-22T12:00:00Z' } : {}),
   };
+}
+
+function finalized(finalizers?: string[], deleting = false): Finalized {
+  const metadata = meta(finalizers);
+  return { uid: metadata.uid, resourceVersion: '7', deleting, finalizers: finalizersOf(metadata, OURS) };
 }
 
 const sameObject = { op: 'test', path: '/metadata/uid', value: 'u1' };
@@ -24,24 +30,24 @@ describe('the four cases of a finalizer', () => {
       { op: 'test', path: '/metadata/finalizers', value: null },
       { op: 'add', path: '/metadata/finalizers', value: [OURS] },
     ];
-    expect(finalizerStep(meta(), OURS)).toEqual({ case: 'add', patch: first });
-    expect(finalizerStep(meta([]), OURS)).toEqual({ case: 'add', patch: first });
-    expect(finalizerStep(meta(['other']), OURS)).toEqual({
+    expect(finalizerStep(finalized(), OURS)).toEqual({ case: 'add', patch: first });
+    expect(finalizerStep(finalized([]), OURS)).toEqual({ case: 'add', patch: first });
+    expect(finalizerStep(finalized(['other']), OURS)).toEqual({
       case: 'add',
       patch: [
         sameObject,
-        { op: 'test', path: '/metadata/finalizers', value: ['other'] },
+        { op: 'test', path: '/metadata/resourceVersion', value: '7' },
         { op: 'add', path: '/metadata/finalizers/-', value: OURS },
       ],
     });
   });
 
   it('ours, alive: work', () => {
-    expect(finalizerStep(meta(['other', OURS]), OURS)).toEqual({ case: 'work' });
+    expect(finalizerStep(finalized(['other', OURS]), OURS)).toEqual({ case: 'work' });
   });
 
   it('ours, going: clean up, then remove this entry and no other', () => {
-    expect(finalizerStep(meta(['other', OURS], true), OURS)).toEqual({
+    expect(finalizerStep(finalized(['other', OURS], true), OURS)).toEqual({
       case: 'cleanUp',
       patch: [
         sameObject,
@@ -52,8 +58,8 @@ describe('the four cases of a finalizer', () => {
   });
 
   it('not ours, going: nothing', () => {
-    expect(finalizerStep(meta(['other'], true), OURS)).toEqual({ case: 'gone' });
-    expect(finalizerStep(meta(undefined, true), OURS)).toEqual({ case: 'gone' });
+    expect(finalizerStep(finalized(['other'], true), OURS)).toEqual({ case: 'gone' });
+    expect(finalizerStep(finalized(undefined, true), OURS)).toEqual({ case: 'gone' });
   });
 });
 

@@ -21,7 +21,7 @@ import type { Verdicts } from '../shared/verdicts.ts';
 import { type Kept, objectOf, type World } from '../shared/world.ts';
 import { removeAuthority } from './deletion.ts';
 import { ReplicationCAEvents } from './events.ts';
-import { bundleOf, guard, isThere, publish, release } from './housekeeping.ts';
+import { type Bundle, bundleOf, guard, isThere, publish, release } from './housekeeping.ts';
 import { mint } from './mint.ts';
 import { observeRotation } from './observe.ts';
 import { type Alarm, dueAt, type Outcome, statusOf } from './status.ts';
@@ -75,8 +75,8 @@ export function replicationCAController(tools: ReplicationCATools) {
       );
       await writeStatus(client, REPLICATION_CA, world.cas, kept, empty, signal);
     }
-    if (!kept.meta.finalizers.includes(FINALIZER) && !kept.meta.deleting) {
-      const step = finalizerStep({ ...kept.meta, finalizers: [...kept.meta.finalizers] }, FINALIZER);
+    if (kept.meta.finalizers.own === null && !kept.meta.deleting) {
+      const step = finalizerStep(kept.meta, FINALIZER);
       if (step.case === 'add')
         world.cas.remember(
           await client.patch(REPLICATION_CA, ref, { type: 'json', operations: step.patch }, { signal }),
@@ -127,7 +127,7 @@ export function replicationCAController(tools: ReplicationCATools) {
       let refusal =
         moved.decision.stalled === null ? null : new Refusal('GenerationUnavailable', moved.decision.stalled.message);
       try {
-        await keepHouse(kept, ref, ledger, bundle?.pem ?? null, signal);
+        await keepHouse(kept, ref, ledger, bundle, signal);
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
         refusal ??= error;
@@ -250,14 +250,14 @@ export function replicationCAController(tools: ReplicationCATools) {
     kept: Kept<'ReplicationCA'>,
     ref: ObjectRef,
     ledger: Ledger,
-    bundlePem: string | null,
+    bundle: Bundle | null,
     signal: AbortSignal,
   ): Promise<void> {
     if (kept.meta.deleting) return;
     const secrets = [...world.secretsOf(`${ref.namespace}/${ref.name}`)];
     for (const left of leftovers(ledger, secrets)) {
       authorities.forget(left.meta);
-      if (left.meta.deleting && !left.meta.finalizers.includes(FINALIZER)) continue;
+      if (left.meta.deleting && left.meta.finalizers.own === null) continue;
       await release(client, left, true, signal);
       tell(
         REPLICATION_CA,
@@ -271,7 +271,7 @@ export function replicationCAController(tools: ReplicationCATools) {
     for (const secret of secrets) {
       if (secret.kind === 'ledger' || named.has(secret.meta.uid)) await guard(client, world.secrets, secret, signal);
     }
-    if (bundlePem !== null) await publish(client, world.trusts, ref, bundlePem, signal);
+    if (bundle !== null) await publish(client, world.trusts, ref, bundle, signal);
   }
 
   /** Somebody is deleting what the mesh still needs; our finalizer holds it, for now. */

@@ -28,7 +28,7 @@ export async function removeAuthority(
   outcome: Outcome,
   signal: AbortSignal,
 ): Promise<void> {
-  if (!kept.meta.finalizers.includes(FINALIZER)) return;
+  if (kept.meta.finalizers.own === null) return;
   const { namespace, name } = kept.meta;
   const members = membersLeft(world, ca, outcome);
   if (members.size > 0) {
@@ -53,10 +53,7 @@ export async function removeAuthority(
   const trust = world.trusts.get(`${namespace}/${trustConfigMapName(name)}`);
   if (remove && trust !== undefined)
     await ignoreGone(client.delete(CONFIG_MAPS, trust.meta, { uid: trust.meta.uid, signal }));
-  const step = finalizerStep(
-    { ...kept.meta, finalizers: [...kept.meta.finalizers], deletionTimestamp: 'set' },
-    FINALIZER,
-  );
+  const step = finalizerStep({ ...kept.meta, deleting: true }, FINALIZER);
   if (step.case === 'cleanUp')
     await ignoreGone(client.patch(REPLICATION_CA, kept.meta, { type: 'json', operations: step.patch }, { signal }));
 }

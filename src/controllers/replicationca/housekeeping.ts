@@ -25,11 +25,13 @@ import {
 } from '../shared/secrets.ts';
 import type { View } from '../shared/view.ts';
 
+export interface Bundle {
+  readonly pem: string;
+  readonly sha256: string;
+}
+
 /** The bundle as members are to trust it; null while a generation of it is missing. */
-export function bundleOf(
-  ledger: Ledger,
-  generations: ReadonlyMap<number, Certificate>,
-): { readonly pem: string; readonly sha256: string } | null {
+export function bundleOf(ledger: Ledger, generations: ReadonlyMap<number, Certificate>): Bundle | null {
   const certificates = ledger.bundle.map((number) => generations.get(number));
   const found = certificates.filter((certificate) => certificate !== undefined);
   if (found.length !== certificates.length || found.length === 0) return null;
@@ -42,13 +44,13 @@ export async function publish(
   client: Pick<Client, 'create' | 'patch'>,
   trusts: Pick<View<KeptTrust>, 'get' | 'remember'>,
   ca: ObjectRef,
-  pem: string,
+  bundle: Bundle,
   signal: AbortSignal,
 ): Promise<void> {
   const ref = { namespace: ca.namespace, name: trustConfigMapName(ca.name) };
   const kept = trusts.get(`${ref.namespace}/${ref.name}`);
-  if (kept?.bundle === pem) return;
-  const object = trustConfigMap(ca, pem);
+  if (kept?.bundleSha256 === bundle.sha256) return;
+  const object = trustConfigMap(ca, bundle.pem);
   if (kept !== undefined) {
     const { resourceVersion } = kept.meta;
     const body = { metadata: { resourceVersion }, data: object['data'] };
@@ -110,8 +112,8 @@ export async function guard(
   kept: KeptSecret,
   signal: AbortSignal,
 ): Promise<void> {
-  if (kept.meta.deleting || kept.meta.finalizers.includes(FINALIZER)) return;
-  const step = finalizerStep(writable(kept), FINALIZER);
+  if (kept.meta.deleting || kept.meta.finalizers.own !== null) return;
+  const step = finalizerStep(kept.meta, FINALIZER);
   if (step.case !== 'add') return;
   secrets.remember(await client.patch(SECRETS, kept.meta, { type: 'json', operations: step.patch }, { signal }));
 }
@@ -120,16 +122,12 @@ export async function guard(
 export async function release(client: Client, kept: KeptSecret, remove: boolean, signal: AbortSignal): Promise<void> {
   try {
     if (remove && !kept.meta.deleting) await client.delete(SECRETS, kept.meta, { uid: kept.meta.uid, signal });
-    if (!kept.meta.finalizers.includes(FINALIZER)) return;
-    const step = finalizerStep({ ...writable(kept), deletionTimestamp: 'set' }, FINALIZER);
+    if (kept.meta.finalizers.own === null) return;
+    const step = finalizerStep({ ...kept.meta, deleting: true }, FINALIZER);
     if (step.case === 'cleanUp')
       await client.patch(SECRETS, kept.meta, { type: 'json', operations: step.patch }, { signal });
   } catch (error) {
     // Gone, or another object by now: both are what was wanted.
     if (!isNotFound(error) && !isInvalid(error)) throw error;
   }
-}
-
-function writable({ meta }: KeptSecret) {
-  return { name: meta.name, namespace: meta.namespace, uid: meta.uid, finalizers: [...meta.finalizers] };
 }

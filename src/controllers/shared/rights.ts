@@ -1,6 +1,6 @@
 import { FINALIZER } from '../../api/names.ts';
 import { type Client, isForbidden, isNotFound, type KubeObject, type Resource } from '../../runtime/client.ts';
-import { finalizerStep } from '../../runtime/finalizers.ts';
+import { finalizersOf, finalizerStep } from '../../runtime/finalizers.ts';
 import type { Log } from './log.ts';
 
 const ROLE_BINDINGS: Resource = {
@@ -33,7 +33,10 @@ export class Rights {
     const ref = { namespace, name: NAME };
     try {
       const { metadata } = await this.#client.get<KubeObject>(ROLE_BINDINGS, ref, { signal });
-      const step = finalizerStep(needed ? metadata : { ...metadata, deletionTimestamp: 'any' }, FINALIZER);
+      const { uid, resourceVersion, deletionTimestamp } = metadata;
+      const deleting = !needed || deletionTimestamp !== undefined;
+      const finalizers = finalizersOf(metadata, FINALIZER);
+      const step = finalizerStep({ uid, resourceVersion, deleting, finalizers }, FINALIZER);
       if (step.case === 'add' || step.case === 'cleanUp') {
         await this.#client.patch(ROLE_BINDINGS, ref, { type: 'json', operations: step.patch }, { signal });
       }

@@ -98,8 +98,6 @@ export type KeptSecret = MemberSecret | UnclaimedSecret | GenerationSecret | Led
  */
 export function keepSecret(raw: KubeObject, claimant: ClusterCertificate | null): KeptSecret {
   const meta = metaOf(raw);
-  // Of interest where we have set one; else anybody's, and as many as fit.
-  const foreign = { ...meta, finalizers: [] };
   const labels = raw.metadata.labels ?? {};
   const annotations = raw.metadata.annotations ?? {};
   const caName = labels[LABELS.ca] ?? '';
@@ -110,12 +108,12 @@ export function keepSecret(raw: KubeObject, claimant: ClusterCertificate | null)
   switch (labels[LABELS.role]) {
     case ROLES.member: {
       if (labels[LABELS.certificate] === undefined || labels[LABELS.certificate] === '')
-        return { kind: 'stray', meta: foreign, ca };
+        return { kind: 'stray', meta, ca };
       const certificate = memberKey(meta.namespace, labels[LABELS.certificate] ?? '');
       const epochText = annotations[ANNOTATIONS.epoch] ?? '';
       const epoch = /^\d{1,15}$/.test(epochText) ? Number(epochText) : 0;
       const common = {
-        meta: foreign,
+        meta,
         ca: `${labels[LABELS.caNamespace] ?? meta.namespace}/${caName}`,
         certificate,
         epoch,
@@ -143,10 +141,10 @@ export function keepSecret(raw: KubeObject, claimant: ClusterCertificate | null)
         certificate: attempt(() => parseCertificate(text(data, SECRET_KEYS.certificate))),
       };
     case ROLES.ledger:
-      if (type !== LEDGER_SECRET_TYPE) return { kind: 'stray', meta: foreign, ca };
+      if (type !== LEDGER_SECRET_TYPE) return { kind: 'stray', meta, ca };
       return { kind: 'ledger', meta, ca, ledger: attempt(() => decodeLedger(text(data, LEDGER_KEY))) };
     default:
-      return { kind: 'stray', meta: foreign, ca };
+      return { kind: 'stray', meta, ca };
   }
 }
 
@@ -383,12 +381,13 @@ export function trustConfigMap(ca: ObjectRef, bundlePem: string): KubeObject {
 }
 
 export interface KeptTrust extends HasMeta {
-  readonly bundle: string | null;
+  /** Of what is published there, to compare with: anybody may have written anything. Null: nothing. */
+  readonly bundleSha256: string | null;
 }
 
 export function keepTrust(raw: KubeObject): KeptTrust {
   const bundle = dataOf(raw)[SECRET_KEYS.bundle];
-  return { meta: metaOf(raw), bundle: typeof bundle === 'string' ? bundle : null };
+  return { meta: metaOf(raw), bundleSha256: typeof bundle === 'string' ? sha256(bundle) : null };
 }
 
 export type { GenerationRecord, Meta };

@@ -1,4 +1,6 @@
+import { FINALIZER } from '../../api/names.ts';
 import { type Client, type KubeObject, keyOf, type Resource } from '../../runtime/client.ts';
+import { type Finalizers, finalizersOf } from '../../runtime/finalizers.ts';
 import { type Change, Informer, type Unreadable } from '../../runtime/informer.ts';
 import type { Log } from './log.ts';
 
@@ -11,7 +13,7 @@ export interface Meta {
   readonly generation: number;
   readonly createdAt: string;
   readonly deleting: boolean;
-  readonly finalizers: readonly string[];
+  readonly finalizers: Finalizers;
 }
 
 export interface HasMeta {
@@ -28,7 +30,7 @@ export function metaOf({ metadata }: KubeObject): Meta {
     generation: metadata.generation ?? 0,
     createdAt: metadata.creationTimestamp ?? '',
     deleting: metadata.deletionTimestamp !== undefined,
-    finalizers: metadata.finalizers ?? [],
+    finalizers: finalizersOf(metadata, FINALIZER),
   };
 }
 

@@ -376,7 +376,7 @@ function onlyStatusChanged<K extends Kind>(before: Kept<K> | undefined, after: K
     before.meta.uid === after.meta.uid &&
     before.meta.generation === after.meta.generation &&
     before.meta.deleting === after.meta.deleting &&
-    before.meta.finalizers.length === after.meta.finalizers.length
+    before.meta.finalizers.count === after.meta.finalizers.count
   );
 }
 
