@@ -62,7 +62,7 @@ export class Operator {
     const tools = {
       client,
       world: this.#world,
-      ledgers: new Ledgers(client, this.#world.secrets),
+      ledgers: new Ledgers(client, this.#world),
       authorities: new Authorities(client),
       rights: this.#rights,
       verdicts: new Verdicts((ca) => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ANNOTATIONS } from '../../src/api/names.ts';
 import { parseObject } from '../../src/api/parse.ts';
-import { isProblem, keepSecret } from '../../src/controllers/shared/secrets.ts';
+import { isProblem, keepSecret, NO_CLAIMS } from '../../src/controllers/shared/secrets.ts';
 import { testBed } from './bed.ts';
 import { Member } from './member.ts';
 import { disorders, held, lapses, Links, Mesh } from './rotating.ts';
@@ -53,7 +53,7 @@ async function meshWithUnprobed() {
     );
     const claimant = parseObject('ClusterCertificate', here.certificates.get('c'));
     if (!claimant.ok) throw new Error(claimant.problems.join());
-    const kept = keepSecret(here.secret('c'), claimant.object);
+    const kept = keepSecret(here.secret('c'), { ...NO_CLAIMS, certificate: () => claimant.object });
     if (kept.kind !== 'member' || isProblem(kept.content)) throw new Error('c has no usable Secret');
     const { revision } = kept.content;
     await here.certificates.until(

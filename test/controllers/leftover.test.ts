@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { API_VERSION, ANNOTATIONS, LABELS } from '../../src/api/names.ts';
 import { parseObject } from '../../src/api/parse.ts';
 import { leftoverOf } from '../../src/controllers/clustercertificate/observe.ts';
-import { keepSecret, memberMetadata } from '../../src/controllers/shared/secrets.ts';
+import { keepSecret, NO_CLAIMS, memberMetadata } from '../../src/controllers/shared/secrets.ts';
 import type { KubeObject } from '../../src/runtime/client.ts';
 
 const parsed = parseObject('ClusterCertificate', {
@@ -26,7 +26,7 @@ function left(change: { labels?: object; annotations?: object; name?: string } =
       annotations: { ...annotations, ...change.annotations },
     },
   } as KubeObject;
-  const kept = keepSecret(secret, null);
+  const kept = keepSecret(secret, NO_CLAIMS);
   return leftoverOf(new Map([[`storage/${secret.metadata.name}`, kept]]), certificate)?.meta.name ?? null;
 }
 

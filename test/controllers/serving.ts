@@ -2,7 +2,7 @@ import type { KubeObject } from '../../src/runtime/client.ts';
 import type { Arrival, FakeApiServer } from '../runtime/fake-apiserver.ts';
 
 /**
- * Answers lists page by page, as many objects as are asked for, and leaves watches open. Both are by plural, and both may be changed
+ * Answers lists page by page, as many objects as are asked for, and single objects, and leaves watches open. Both are by plural, and both may be changed
  * while it serves. Ends with the server.
  */
 export async function serve(
@@ -15,6 +15,11 @@ export async function serve(
     const plural = arrival.path.split('/').at(-1) ?? '';
     if (arrival.query.get('watch') === 'true') {
       watches.set(plural, arrival);
+      continue;
+    }
+    const single = objects[arrival.path.split('/').at(-2) ?? '']?.find(({ metadata }) => metadata.name === plural);
+    if (single !== undefined) {
+      arrival.json(200, single);
       continue;
     }
     const all = objects[plural] ?? [];

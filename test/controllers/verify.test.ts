@@ -11,6 +11,7 @@ import {
   type LedgerSecret,
   ledgerSecret,
   memberMetadata,
+  NO_CLAIMS,
   trustConfigMap,
 } from '../../src/controllers/shared/secrets.ts';
 import { encodeBundle } from '../../src/pki/bundle.ts';
@@ -38,14 +39,14 @@ function forged(namespace: string, role: string, name = 'forged') {
       },
       data: {},
     },
-    null,
+    NO_CLAIMS,
   );
 }
 
 const EMPTY = emptyLedger('2026-10-01T00:00:00Z');
 
 function ledger(content: Ledger = EMPTY): LedgerSecret {
-  const kept = keepSecret(ledgerSecret(CA, content, '1'), null);
+  const kept = keepSecret(ledgerSecret(CA, content, '1'), { ...NO_CLAIMS, hasCa: () => true });
   if (kept.kind !== 'ledger') throw new Error('no ledger');
   return kept;
 }
@@ -88,7 +89,7 @@ async function generation(number: number, uid = `g${number}`) {
   const authority = await makeAuthority(`mesh G${number}`);
   const { certificate } = authority;
   const { metadata, ...rest } = generationSecret(CA, number, certificate, 'a key');
-  const secret = keepSecret({ ...rest, metadata: { ...metadata, uid, resourceVersion: '1' } }, null);
+  const secret = keepSecret({ ...rest, metadata: { ...metadata, uid, resourceVersion: '1' } }, NO_CLAIMS);
   const record = {
     secretName: metadata.name,
     fingerprint: certificate.fingerprint,
@@ -129,7 +130,7 @@ async function away(signer: Authority, bundle: readonly Authority[], epoch = 1):
         Object.entries(files).map(([name, text]) => [name, Buffer.from(text).toString('base64')]),
       ),
     },
-    parsed.object,
+    { ...NO_CLAIMS, certificate: () => parsed.object },
   );
   if (kept.kind !== 'member' || 'problem' in kept.content) throw new Error('no member');
   return kept;
@@ -175,7 +176,7 @@ describe('a generation beside the CA that the ledger does not name', async () =>
       await away(g2.authority, [g2.authority]),
     ]) {
       expect(judgeLedger(CA, ledger(stable), [...all, member], null)).toMatchObject(behind('Secret tenant/a'));
-      const broken = { ...published(g1.authority), bundle: 'no PEM' };
+      const broken = keepTrust(trustConfigMap(CA, 'no PEM'));
       expect(judgeLedger(CA, ledger(stable), [...all, member], broken)).toMatchObject(behind('Secret tenant/a'));
     }
   });
@@ -215,7 +216,7 @@ test('only what the ledger does not name is left over, whatever number a label g
   const { certificate } = await makeAuthority('mesh G2');
   const kept = (uid: string, number: number) => {
     const secret = generationSecret(CA, number, certificate, 'a key');
-    return keepSecret({ ...secret, metadata: { ...secret.metadata, uid } }, null);
+    return keepSecret({ ...secret, metadata: { ...secret.metadata, uid } }, NO_CLAIMS);
   };
   const record = { secretName: 's', fingerprint: certificate.fingerprint, secretUid: 'signer', passphraseRef: null };
   const named = { ...EMPTY, highest: 2, signer: 2, bundle: [2], generations: { 2: record } };

@@ -14,6 +14,7 @@ import {
   bundleData,
   expectPair,
   keepSecret,
+  NO_CLAIMS,
   type KeptSecret,
   memberData,
   type MemberSecret,
@@ -191,7 +192,7 @@ async function standingInTheWay(
   signal: AbortSignal,
 ): Promise<never> {
   const raw = await client.getMetadata(SECRETS, ref, { signal });
-  const found = keepSecret(raw, null);
+  const found = keepSecret(raw, NO_CLAIMS);
   const ours = found.kind === 'unclaimed' && found.certificate === `${ref.namespace}/${certificate}`;
   if (ours) {
     await relabel(client, raw, { [LABELS.managedBy]: MANAGED_BY }, { signal });

@@ -1,7 +1,5 @@
 import type { GenerationRecord, Ledger } from '../../api/ledger.ts';
 import { ledgerSecretName } from '../../api/names.ts';
-import { parseCertificates } from '../../pki/certificate.ts';
-import { PkiError } from '../../pki/errors.ts';
 import { keyOf, type ObjectRef } from '../../runtime/client.ts';
 import { missingGeneration } from '../shared/authorities.ts';
 import { Refusal } from '../shared/refusal.ts';
@@ -127,7 +125,7 @@ function forgottenGeneration(
     const { fingerprint } = generation.certificate;
     const unknown = generation.number > highest || generations[generation.number] !== undefined;
     if (!unknown || named.has(fingerprint)) continue;
-    if (trust !== null && published(trust).includes(fingerprint))
+    if (trust !== null && trust.bundle.includes(fingerprint))
       return { generation, witness: `ConfigMap ${keyOf(trust.meta)}` };
     const holder = all.find(
       (kept) => kept.kind === 'member' && !isProblem(kept.content) && kept.content.bundle.includes(fingerprint),
@@ -135,16 +133,6 @@ function forgottenGeneration(
     if (holder !== undefined) return { generation, witness: `Secret ${keyOf(holder.meta)}` };
   }
   return null;
-}
-
-/** Fingerprints of the bundle that was published last; none where somebody broke it. */
-function published({ bundle }: KeptTrust): readonly string[] {
-  try {
-    return parseCertificates(bundle ?? '').map(({ fingerprint }) => fingerprint);
-  } catch (error) {
-    if (error instanceof PkiError) return [];
-    throw error;
-  }
 }
 
 const MOST_NAMED = 3;

@@ -9,6 +9,7 @@ import {
   keyOf,
   type ObjectRef,
 } from '../../runtime/client.ts';
+import { WaitingError } from '../../runtime/runner.ts';
 import { FreshRead } from './freshly.ts';
 import { Refusal } from './refusal.ts';
 import {
@@ -20,7 +21,7 @@ import {
   relabel,
   SECRETS,
 } from './secrets.ts';
-import type { View } from './view.ts';
+import type { World } from './world.ts';
 
 /**
  * The ledgers of all CAs. Reading live costs one request for metadata, shared by everybody who asks at the same time;
@@ -28,12 +29,14 @@ import type { View } from './view.ts';
  */
 export class Ledgers {
   readonly #client: Client;
-  readonly #secrets: View<KeptSecret>;
+  readonly #secrets: World['secrets'];
+  readonly #takeUp: (raw: KubeObject) => KeptSecret;
   readonly #reads = new Map<string, FreshRead<LedgerSecret | null>>();
 
-  constructor(client: Client, secrets: View<KeptSecret>) {
+  constructor(client: Client, world: Pick<World, 'secrets' | 'takeUp'>) {
     this.#client = client;
-    this.#secrets = secrets;
+    this.#secrets = world.secrets;
+    this.#takeUp = (raw) => world.takeUp(raw);
   }
 
   /** As the watch shows it: good enough to decide whether there is anything to do, not to act on. */
@@ -66,7 +69,7 @@ export class Ledgers {
         return cached;
       const raw = await this.#client.get(SECRETS, ref);
       if (raw['type'] !== LEDGER_SECRET_TYPE) return null;
-      const kept = this.#secrets.remember(await relabel(this.#client, raw, ledgerLabels(ca)));
+      const kept = this.#takeUp(await relabel(this.#client, raw, ledgerLabels(ca)));
       return kept.kind === 'ledger' ? kept : null;
     } catch (error) {
       if (isNotFound(error)) return null;
@@ -94,6 +97,7 @@ export class Ledgers {
   async commit(ca: ObjectRef, read: LedgerSecret, ledger: Ledger, signal: AbortSignal): Promise<LedgerSecret> {
     const object = ledgerSecret(ca, ledger, read.meta.resourceVersion);
     const kept = this.#secrets.remember(await this.#update(ca, object, signal));
+    if (kept.kind === 'unclaimedLedger') throw new WaitingError(`ReplicationCA ${keyOf(ca)} is gone`, 200);
     if (kept.kind !== 'ledger' || isProblem(kept.ledger))
       throw new Error(`the ledger of ${keyOf(ca)} did not come back as it was written`);
     return kept;

@@ -25,6 +25,7 @@ import { type Certificate, parseCertificate, parseCertificates } from '../../pki
 import { decodePrivateKey, keyMatches, type KeySpec, keySpecOf } from '../../pki/keys.ts';
 import type { Profile } from '../../profiles/profile.ts';
 import type { Client, KubeObject, ObjectRef, Resource } from '../../runtime/client.ts';
+import { secretNameOf } from './effective.ts';
 import { type HasMeta, type Meta, metaOf } from './view.ts';
 
 export const SECRETS: Resource = { group: '', version: 'v1', plural: 'secrets', kind: 'Secret' };
@@ -84,19 +85,41 @@ export interface LedgerSecret extends HasMeta {
   readonly ledger: Ledger | { readonly problem: string };
 }
 
+/** The same of a ledger: there is no ReplicationCA whose it could be. It may have been kept when that was deleted. */
+export interface UnclaimedLedger extends HasMeta {
+  readonly kind: 'unclaimedLedger';
+  readonly ca: string;
+}
+
 /** It carries our label, but nothing that we would have written. */
 interface StraySecret extends HasMeta {
   readonly kind: 'stray';
   readonly ca: string;
 }
 
-export type KeptSecret = MemberSecret | UnclaimedSecret | GenerationSecret | LedgerSecret | StraySecret;
+export type KeptSecret =
+  | MemberSecret
+  | UnclaimedSecret
+  | GenerationSecret
+  | LedgerSecret
+  | UnclaimedLedger
+  | StraySecret;
+
+/** Who may ask for a Secret. */
+export interface Claims {
+  /** The ClusterCertificate of this key (`namespace/name`); null: there is none. */
+  certificate(key: MemberKey): ClusterCertificate | null;
+  /** Whether there is a ReplicationCA of this key (`namespace/name`). */
+  hasCa(key: string): boolean;
+}
+
+export const NO_CLAIMS: Claims = { certificate: () => null, hasCa: () => false };
 
 /**
  * Reads one of our Secrets into what the store keeps of it. Never throws: what cannot be read is kept as a problem.
- * @param claimant the ClusterCertificate that it says it is of, if that is known and asks for a Secret of this name
+ * @param claims who asks for it, by what is known now. Of what nobody asks for only its place is kept: see `World.takeUp`
  */
-export function keepSecret(raw: KubeObject, claimant: ClusterCertificate | null): KeptSecret {
+export function keepSecret(raw: KubeObject, claims: Claims): KeptSecret {
   const meta = metaOf(raw);
   const labels = raw.metadata.labels ?? {};
   const annotations = raw.metadata.annotations ?? {};
@@ -110,6 +133,8 @@ export function keepSecret(raw: KubeObject, claimant: ClusterCertificate | null)
       if (labels[LABELS.certificate] === undefined || labels[LABELS.certificate] === '')
         return { kind: 'stray', meta, ca };
       const certificate = memberKey(meta.namespace, labels[LABELS.certificate] ?? '');
+      const asking = claims.certificate(certificate);
+      const claimant = asking !== null && secretNameOf(asking) === meta.name ? asking : null;
       const epochText = annotations[ANNOTATIONS.epoch] ?? '';
       const epoch = /^\d{1,15}$/.test(epochText) ? Number(epochText) : 0;
       const common = {
@@ -141,7 +166,8 @@ export function keepSecret(raw: KubeObject, claimant: ClusterCertificate | null)
         certificate: attempt(() => parseCertificate(text(data, SECRET_KEYS.certificate))),
       };
     case ROLES.ledger:
-      if (type !== LEDGER_SECRET_TYPE) return { kind: 'stray', meta, ca };
+      if (type !== LEDGER_SECRET_TYPE || meta.name !== ledgerSecretName(caName)) return { kind: 'stray', meta, ca };
+      if (!claims.hasCa(ca)) return { kind: 'unclaimedLedger', meta, ca };
       return { kind: 'ledger', meta, ca, ledger: attempt(() => decodeLedger(text(data, LEDGER_KEY))) };
     default:
       return { kind: 'stray', meta, ca };
@@ -372,7 +398,7 @@ export function ledgerSecret(ca: ObjectRef, ledger: Ledger, resourceVersion?: st
   };
 }
 
-/** The published bundle; output only, never read back. */
+/** The published bundle: output, and a witness against a ledger that has forgotten a generation; never more. */
 export function trustConfigMap(ca: ObjectRef, bundlePem: string): KubeObject {
   return {
     metadata: { name: trustConfigMapName(ca.name), namespace: ca.namespace, labels: caLabels(ca, ROLES.trust) },
@@ -383,11 +409,16 @@ export function trustConfigMap(ca: ObjectRef, bundlePem: string): KubeObject {
 export interface KeptTrust extends HasMeta {
   /** Of what is published there, to compare with: anybody may have written anything. Null: nothing. */
   readonly bundleSha256: string | null;
+  /** Fingerprints of the certificates in it; none where it is no bundle. */
+  readonly bundle: readonly string[];
 }
 
 export function keepTrust(raw: KubeObject): KeptTrust {
-  const bundle = dataOf(raw)[SECRET_KEYS.bundle];
-  return { meta: metaOf(raw), bundleSha256: typeof bundle === 'string' ? sha256(bundle) : null };
+  const pem = dataOf(raw)[SECRET_KEYS.bundle];
+  const meta = metaOf(raw);
+  if (typeof pem !== 'string') return { meta, bundleSha256: null, bundle: [] };
+  const read = attempt(() => readBundle(pem));
+  return isProblem(read) ? { meta, bundleSha256: sha256(pem), bundle: [] } : { meta, ...read };
 }
 
 export type { GenerationRecord, Meta };

@@ -19,6 +19,7 @@ import { caKeyOf, secretNameOf } from './effective.ts';
 import type { Log } from './log.ts';
 import { acknowledgersOf } from './managers.ts';
 import {
+  type Claims,
   CONFIG_MAPS,
   isProblem,
   keepSecret,
@@ -118,12 +119,16 @@ export class World {
       keep: keepObject('ReplicationPeer'),
       onChange: (c) => this.#onPeer(c),
     });
+    const claims: Claims = {
+      certificate: (key) => objectOf(this.certificates.get(key)),
+      hasCa: (key) => this.cas.get(key) !== undefined,
+    };
     this.secrets = new View({
       ...common,
       resource: SECRETS,
       labelSelector: OURS,
       pageSize: SECRET_PAGE,
-      keep: (raw) => keepSecret(raw, this.#claimantOf(raw)),
+      keep: (raw) => keepSecret(raw, claims),
       onChange: (c) => this.#onSecret(c),
     });
     this.trusts = new View({
@@ -143,15 +148,11 @@ export class World {
     for (const view of this.#views) if (view !== this.secrets) view.start();
   }
 
-  #claimantOf({ metadata: { namespace, name, labels } }: KubeObject): ClusterCertificate | null {
-    const certificate = objectOf(this.certificates.get(`${namespace}/${labels?.[LABELS.certificate]}`));
-    return certificate !== null && secretNameOf(certificate) === name ? certificate : null;
-  }
-
-  /** Takes up a member's Secret that was there before its certificate was known, and was not read then. */
-  takeUp(raw: KubeObject): void {
+  /** Takes up a Secret that was there before whoever asks for it was known, and was not read then. */
+  takeUp(raw: KubeObject): KeptSecret {
     const kept = this.secrets.remember(raw, { anew: true });
     if (kept.kind === 'member') this.#markRotationOf(kept);
+    return kept;
   }
 
   async stop(): Promise<void> {
@@ -202,8 +203,8 @@ export class World {
   }
 
   #onStanding(namespace: string): void {
-    // Which Secrets are read depends on the certificates that there are.
-    if (this.certificates.watches(namespace)) this.secrets.startIn(namespace);
+    // Which Secrets are read depends on the certificates and CAs that there are.
+    if (this.certificates.watches(namespace) && this.cas.watches(namespace)) this.secrets.startIn(namespace);
     const came = !this.reads(namespace) && this.#views.every((view) => view.watches(namespace));
     if (came) this.#read.add(namespace);
     if (this.unreadNamespaces.every((each) => this.#views.some((view) => view.unreadable(each) !== null)))
@@ -309,6 +310,7 @@ export class World {
         if (!initial) this.#markRotationOf(kept);
         break;
       case 'ledger':
+      case 'unclaimedLedger':
         this.#onLedger(kept.ca, before, after, initial, own);
         break;
       case 'generation':
