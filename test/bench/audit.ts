@@ -1,6 +1,6 @@
 /** What the operator asked of the API server, from the API server's own audit log. */
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 
 /** One answered request. */
@@ -23,6 +23,9 @@ interface AuditLine {
   readonly stageTimestamp: string;
 }
 
+/** Of the level Metadata: far more than any has. */
+const LONGEST_LINE = 256 * 1024;
+
 /** The audit log of one API server, as one user. */
 export class Audit {
   readonly #file: string;
@@ -33,9 +36,21 @@ export class Audit {
     this.#user = user;
   }
 
-  /** A place in the log: what is answered later comes after it. */
+  /** A place in the log, between two lines: what is answered later comes after it. */
   async mark(): Promise<number> {
-    return (await stat(this.#file)).size;
+    const file = await open(this.#file);
+    try {
+      const { size } = await file.stat();
+      // The last line may be still being written.
+      const start = Math.max(0, size - LONGEST_LINE);
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(size - start), 0, size - start, start);
+      const newline = buffer.subarray(0, bytesRead).lastIndexOf('\n');
+      if (newline === -1 && start > 0)
+        throw new Error(`${this.#file} ends in a line of more than ${LONGEST_LINE} bytes`);
+      return start + newline + 1;
+    } finally {
+      await file.close();
+    }
   }
 
   /** What this user asked between two places; a watch counts when it begins. */

@@ -56,14 +56,20 @@ async function main(
     const flags = await nodeFlags();
     const machine = await describeMachine();
     const results: Result[] = [];
-    for (const count of counts) {
-      results.push(await measure({ count, entry, flags, profile: values.profile ?? null, say, signal: stop.signal }));
+    try {
+      for (const count of counts) {
+        results.push(await measure({ count, entry, flags, profile: values.profile ?? null, say, signal: stop.signal }));
+      }
+    } finally {
+      // What was measured before a later count failed is not lost.
+      if (results.length > 0) {
+        const report = { at: new Date().toISOString(), bundled: values.bundle, flags, machine, results };
+        process.stdout.write(reportOf(report));
+        await mkdir(dirname(values.json), { recursive: true });
+        await writeFile(values.json, `${JSON.stringify(report, null, 2)}\n`);
+        say(`all figures are in ${values.json}`);
+      }
     }
-    const report = { at: new Date().toISOString(), bundled: values.bundle, flags, machine, results };
-    process.stdout.write(reportOf(report));
-    await mkdir(dirname(values.json), { recursive: true });
-    await writeFile(values.json, `${JSON.stringify(report, null, 2)}\n`);
-    say(`all figures are in ${values.json}`);
   } catch (error) {
     say(error instanceof Error ? error.message : String(error));
     process.exitCode = 1;
