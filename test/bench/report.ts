@@ -69,7 +69,7 @@ function tableOf(
     ['restart: seconds from start to idle', `${restart.idleSeconds}`, atMost(3, restart.idleSeconds)],
     ['  seconds to end / from start to lead', `${restart.stopSeconds} / ${restart.leadingSeconds}`],
     ['  writes but the Lease', list(restart.writes), none(restart.writes)],
-    ['  reads but watches', list(restart.reads)],
+    ['  reads but watches', `${Object.values(restart.reads).reduce((sum, times) => sum + times, 0)}`],
     [`idle, ${idle.seconds} s: requests but watches and Lease`, list(idle.requests), none(idle.requests)],
     ['  watches and Lease', list(idle.upkeep)],
     ['  operator CPU seconds', `${idle.cpuSeconds}`],
@@ -93,8 +93,14 @@ function tableOf(
     ),
     '',
     'All requests of the operator in the burst, Lease and watches left out:',
-    ...Object.entries(burst.requests).map(([what, times]) => `  ${String(times).padStart(6)}  ${what}`),
+    ...lineEach(burst.requests),
+    'All reads after the restart, watches left out:',
+    ...lineEach(restart.reads),
   ];
+}
+
+function lineEach(counts: Readonly<Record<string, number>>): string[] {
+  return Object.entries(counts).map(([what, times]) => `  ${String(times).padStart(6)}  ${what}`);
 }
 
 function latency({ p50, p99, max }: Result['paced']['latencyMs']): string {
