@@ -1,0 +1,63 @@
+/**
+ * Programs that tests use as judges or as the systems that certificates are for, and the Debian packages that they are in. What is
+ * missing is installed where that may be done: by root, on a system with apt-get. Elsewhere the tests that need it are skipped, by name.
+ */
+import { spawnSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { withLock } from '../control-plane/lock.ts';
+import { run } from '../control-plane/run.ts';
+
+/** Package by program, where Debian has it. */
+const PACKAGES = {
+  openssl: 'openssl',
+  keytool: 'default-jre-headless',
+  certtool: 'gnutls-bin',
+} as const;
+export type Program = keyof typeof PACKAGES;
+
+/**
+ * Makes sure of programs: for the top of a test file, before its tests are named.
+ * @returns null when all are there, else why tests that need them are skipped: to be part of their names
+ */
+export async function lacking(...programs: readonly Program[]): Promise<string | null> {
+  const before = missing(programs);
+  if (before.length === 0) return null;
+  if (process.getuid?.() === 0 && isThere('apt-get'))
+    await withLock(
+      join(tmpdir(), 'replicert-packages.lock'),
+      () => undefined,
+      () => install(missing(programs)),
+    );
+  const after = missing(programs);
+  if (after.length === 0) return null;
+  const why = `skipped: install ${packagesOf(after).join(' ')}`;
+  console.warn(`${after.join(', ')} not on PATH; ${why}`);
+  return why;
+}
+
+const isThere = (program: string): boolean => spawnSync('sh', ['-c', `command -v "$1"`, 'sh', program]).status === 0;
+
+const missing = (programs: readonly Program[]): readonly Program[] => programs.filter((program) => !isThere(program));
+
+const packagesOf = (programs: readonly Program[]): readonly string[] => [
+  ...new Set(programs.map((program) => PACKAGES[program])),
+];
+
+async function install(programs: readonly Program[]): Promise<void> {
+  if (programs.length === 0) return;
+  const packages = packagesOf(programs);
+  process.stderr.write(`installing ${packages.join(' ')} for tests ...\n`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  const wait = ['-qq', '-o', 'DPkg::Lock::Timeout=600'];
+  for (const args of [
+    ['update', ...wait],
+    ['install', '-y', '--no-install-recommends', ...wait, ...packages],
+  ]) {
+    const { code, stderr } = await run('apt-get', args, { env });
+    if (code !== 0) {
+      console.warn(`apt-get ${args[0]} failed: ${stderr.trim()}`);
+      return;
+    }
+  }
+}
