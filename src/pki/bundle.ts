@@ -90,7 +90,9 @@ export type VerifierStyle = 'first' | 'last' | 'any';
  */
 export function verifiesUnder(leaf: Certificate, bundle: readonly Certificate[], style: VerifierStyle): boolean {
   const issuer = canonicalName(Buffer.from(leaf.rawIssuer, 'hex'));
-  const candidates = distinct(bundle).filter((ca) => canonicalSubject(ca) === issuer && couldBeIssuer(leaf, ca));
+  const candidates = distinct(bundle).filter(
+    (ca) => canonicalSubject(ca) === issuer && couldBeIssuer(leaf, ca, { bySerial: style !== 'last' }),
+  );
   const accepted = (ca: Certificate | undefined): boolean =>
     ca !== undefined && maySign(ca) && ca.rawSubject === leaf.rawIssuer && signatureVerifies(leaf, ca);
   switch (style) {
@@ -103,10 +105,10 @@ export function verifiesUnder(leaf: Certificate, bundle: readonly Certificate[],
   }
 }
 
-/** Key identifiers and the authority's serial number exclude a CA where both sides have them. */
-function couldBeIssuer(leaf: Certificate, ca: Certificate): boolean {
+/** Key identifiers exclude a CA where both sides have them, and so does the authority's serial number, which GnuTLS does not look at. */
+function couldBeIssuer(leaf: Certificate, ca: Certificate, { bySerial }: { readonly bySerial: boolean }): boolean {
   const sameKeyId = leaf.authorityKeyId === null || ca.subjectKeyId === null || leaf.authorityKeyId === ca.subjectKeyId;
-  const sameSerial = leaf.authoritySerialNumber === null || leaf.authoritySerialNumber === ca.serialNumber;
+  const sameSerial = !bySerial || leaf.authoritySerialNumber === null || leaf.authoritySerialNumber === ca.serialNumber;
   return sameKeyId && sameSerial;
 }
 

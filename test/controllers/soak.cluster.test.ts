@@ -5,7 +5,7 @@
 import { randomInt } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { Ledger } from '../../src/api/ledger.ts';
-import { onPath } from '../probe/servers.ts';
+import { lacking } from '../support/packages.ts';
 import { PROOF } from '../support/proof.ts';
 import { testBed } from './bed.ts';
 import { type MemberOptions, Replication } from './replication.ts';
@@ -33,11 +33,11 @@ const bed = testBed(1);
 const say = (line: string): void => void process.stderr.write(`soak: ${line}\n`);
 const prove = (line: string): void => void process.stderr.write(`${PROOF}${line}\n`);
 
-const LACKING = !onPath('python3');
-if (LACKING) say('skipped: python3, the OpenSSL of half the members, is not on PATH');
+/** Its OpenSSL is what half the members have. */
+const noPython = await lacking('python3');
 
-test.skipIf(LACKING)(
-  `${ROTATIONS} rotations in a row fail no handshake, and whoever was dropped is refused`,
+test.skipIf(noPython !== null)(
+  `${ROTATIONS} rotations in a row fail no handshake, and whoever was dropped is refused ${noPython ?? ''}`,
   {
     timeout: (ROTATIONS + 2) * ONE_MS,
   },

@@ -9,7 +9,8 @@ import type { Authority } from '../../src/pki/issue.ts';
 import { Canaries } from '../../src/probe/canary.ts';
 import { probeEndpoint } from '../../src/probe/probe.ts';
 import { type Identity, makeAuthority, makeLeaf } from '../probe/pki.ts';
-import { closedPort, onPath } from '../probe/servers.ts';
+import { closedPort } from '../probe/servers.ts';
+import { lacking } from '../support/packages.ts';
 import type { Report } from './endpoint.ts';
 import { syncSecretToDir } from './files.ts';
 import { type EndpointOptions, MeshProcess, failuresOf } from './spawn.ts';
@@ -129,8 +130,8 @@ test('a leaf that the partner does not trust shows as failures on both edges', a
   expect(failuresOf(listened).join()).toMatch(/^b -> a: \d+ x SELF_SIGNED_CERT_IN_CHAIN/);
 });
 
-if (!onPath('python3')) console.log('skipped OpenSSL endpoints: python3 not on PATH');
-describe.skipIf(!onPath('python3'))('Node at one end, OpenSSL (of python3) at the other', () => {
+const noPython = await lacking('python3');
+describe.skipIf(noPython !== null)(`Node at one end, OpenSSL (of python3) at the other ${noPython ?? ''}`, () => {
   beforeEach(() => {
     const versions = { a: ['TLSv1.2', 'TLSv1.3'], b: ['TLSv1.3'] } as const;
     const dialled = { a: '@TLSv1.2,TLSv1.3', b: '@TLSv1.3' };

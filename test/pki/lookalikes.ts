@@ -175,7 +175,7 @@ export const CASES: readonly Case[] = [
       };
     },
     problem: 'SameSubject',
-    leafOfFirst: ALL,
+    leafOfFirst: ONLY_FIRST,
     leafOfLast: ALL,
   },
 ];

@@ -2,12 +2,13 @@
  * Verifiers that are not OpenSSL: Go, Java and GnuTLS, each where it is installed. They judge what we issue, and
  * whether the model of verifiers promises nothing that one of them does not keep.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { encodeBundle, type VerifierStyle, verifiesUnder } from '../../src/pki/bundle.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
 import type { KeySpec } from '../../src/pki/keys.ts';
+import { lacking, type Program } from '../support/packages.ts';
 import { CASES } from './lookalikes.ts';
 import { authority, leafOf, P256, specName, temporaryDirectory } from './support.ts';
 
@@ -26,7 +27,7 @@ interface Judge {
   readonly name: string;
   readonly style: VerifierStyle;
   /** A command that succeeds where the judge can be called. */
-  readonly probe: readonly [string, ...string[]];
+  readonly needs: Program;
   readonly ask: (questions: readonly Question[]) => Promise<readonly string[]>;
 }
 
@@ -81,9 +82,9 @@ async function askGnutls(questions: readonly Question[]): Promise<readonly strin
 }
 
 const JUDGES: readonly Judge[] = [
-  { name: 'Go', style: 'any', probe: ['go', 'version'], ask: program('go', 'run', join(judges, 'judge.go')) },
-  { name: 'Java', style: 'any', probe: ['javac', '-version'], ask: program('java', join(judges, 'Judge.java')) },
-  { name: 'GnuTLS', style: 'last', probe: ['certtool', '--version'], ask: askGnutls },
+  { name: 'Go', style: 'any', needs: 'go', ask: program('go', 'run', join(judges, 'judge.go')) },
+  { name: 'Java', style: 'any', needs: 'javac', ask: program('java', join(judges, 'Judge.java')) },
+  { name: 'GnuTLS', style: 'last', needs: 'certtool', ask: askGnutls },
 ];
 
 const SPECS: readonly KeySpec[] = [
@@ -126,13 +127,12 @@ beforeAll(async () => {
   }
 }, 60_000);
 
-describe.each(JUDGES)('$name', ({ name, style, probe: [command, ...args], ask }) => {
-  const absent = spawnSync(command, args).status !== 0;
-  if (absent) console.warn(`${name} gives no second opinion: the command "${command}" is not installed here`);
+for (const { name, style, needs, ask } of JUDGES) {
+  const why = await lacking(needs);
 
   // The first start of a judge compiles it.
-  test.skipIf(absent)(
-    'accepts what we issue, and the model promises nothing it does not keep',
+  test.skipIf(why !== null)(
+    `${name} accepts what we issue, and the model promises nothing it does not keep ${why ?? ''}`,
     { timeout: 180_000 },
     async () => {
       const questions = [...ours, ...lookalikes];
@@ -151,4 +151,4 @@ describe.each(JUDGES)('$name', ({ name, style, probe: [command, ...args], ask })
       );
     },
   );
-});
+}

@@ -4,6 +4,7 @@ import { constants, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setups } from './setups.ts';
+import type { Program } from '../support/packages.ts';
 import {
   type Material,
   type ProgramServer,
@@ -27,7 +28,7 @@ export interface ReloadingServer extends TestServer {
 
 export interface Reloading {
   readonly name: string;
-  readonly needs: readonly string[];
+  readonly needs: readonly Program[];
   readonly start: (material: Material) => Promise<ReloadingServer>;
   /** Whether a session from before is still taken up after `load`. */
   readonly remembers: boolean;

@@ -6,16 +6,18 @@ import type { Authority } from '../../src/pki/issue.ts';
 import { Canaries, type CanarySet } from '../../src/probe/canary.ts';
 import { Slots } from '../../src/probe/pacing.ts';
 import { type EndpointObservation, probeEndpoint } from '../../src/probe/probe.ts';
+import { lacking } from '../support/packages.ts';
 import { type Identity, makeAuthority, makeLeaf } from './pki.ts';
 import type { TestServer } from './servers.ts';
-import { type Setup, lackingFor, setups } from './setups.ts';
+import { type Setup, setups } from './setups.ts';
 
 /** A whole sweep covers each set-up once, with two verdicts each. */
 const QUIET_SWEEPS = 5;
 const BUSY_SWEEPS = 3;
 const IN_PARALLEL = 8;
 
-const present = setups.filter((setup) => lackingFor(setup).length === 0);
+const lacks = await Promise.all(setups.map(({ needs }) => lacking(...needs)));
+const present = setups.filter((_, at) => lacks[at] === null);
 const servers = new Map<Setup, TestServer>();
 let member: Identity;
 let canaries: CanarySet;

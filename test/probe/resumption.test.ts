@@ -7,9 +7,10 @@ import { Canaries, type Canary, type CanarySet } from '../../src/probe/canary.ts
 import { type TlsVersion, handshake } from '../../src/probe/handshake.ts';
 import { type EndpointObservation, probeEndpoint } from '../../src/probe/probe.ts';
 import { type Resumption, EndpointSessions } from '../../src/probe/sessions.ts';
+import { lacking } from '../support/packages.ts';
 import { type Identity, makeAuthority, makeLeaf } from './pki.ts';
 import { type ReloadingServer, reloadings } from './reloading.ts';
-import { type Material, onPath } from './servers.ts';
+import type { Material } from './servers.ts';
 
 let old: Authority;
 let next: Authority;
@@ -80,10 +81,9 @@ async function takesUp(port: number, canary: Canary, version: TlsVersion): Promi
 }
 
 for (const { name, needs, start, remembers, resumes, lifetimeMs, forgettable = true } of reloadings) {
-  const lacking = needs.filter((program) => !onPath(program));
-  if (lacking.length > 0) console.log(`skipped ${name}: ${lacking.join(', ')} not on PATH`);
+  const why = await lacking(...needs);
 
-  describe.skipIf(lacking.length > 0)(`${name}`, () => {
+  describe.skipIf(why !== null)(`${name} ${why ?? ''}`, () => {
     let server: ReloadingServer;
     beforeAll(async () => {
       server = await start(trusting(old, next));

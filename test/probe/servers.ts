@@ -128,11 +128,6 @@ export async function slowProxy(
   });
 }
 
-/** Whether a program is there; tests that need a missing one are skipped and say so. */
-export function onPath(...programs: readonly string[]): boolean {
-  return programs.every((program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0);
-}
-
 export interface ProgramServer extends TestServer {
   readonly input: Writable;
   /** Where ca.crt, tls.crt and tls.key are. */

@@ -5,9 +5,10 @@ import { encodeBundle } from '../../src/pki/bundle.ts';
 import type { Authority } from '../../src/pki/issue.ts';
 import { Canaries, type CanarySet } from '../../src/probe/canary.ts';
 import { type EndpointObservation, probeEndpoint } from '../../src/probe/probe.ts';
+import { lacking } from '../support/packages.ts';
 import { type Identity, makeAuthority, makeLeaf } from './pki.ts';
 import type { TestServer } from './servers.ts';
-import { lackingFor, setups } from './setups.ts';
+import { setups } from './setups.ts';
 
 let first: Authority;
 let second: Authority;
@@ -47,11 +48,10 @@ const NOT_ENFORCED = {
 };
 
 for (const setup of setups) {
-  const { name, start, enforcing } = setup;
-  const lacking = lackingFor(setup);
-  if (lacking.length > 0) console.log(`skipped ${name}: ${lacking.join(', ')} not on PATH`);
+  const { name, needs, start, enforcing } = setup;
+  const why = await lacking(...needs);
 
-  describe.skipIf(lacking.length > 0)(`${name}`, () => {
+  describe.skipIf(why !== null)(`${name} ${why ?? ''}`, () => {
     let only: TestServer;
     let both: TestServer;
 

@@ -1,10 +1,10 @@
 /** The set-ups of servers that verdicts are tested against. */
+import type { Program } from '../support/packages.ts';
 import {
   type Material,
   type TestServer,
   javaServer,
   nodeServer,
-  onPath,
   opensslServer,
   programServer,
   pythonServer,
@@ -12,7 +12,7 @@ import {
 
 export interface Setup {
   readonly name: string;
-  readonly needs: readonly string[];
+  readonly needs: readonly Program[];
   readonly start: (material: Material) => Promise<TestServer>;
   readonly enforcing: boolean;
 }
@@ -107,8 +107,3 @@ export const setups: readonly Setup[] = [
       ]),
   },
 ];
-
-/** Programs that a set-up needs and this machine lacks. */
-export function lackingFor({ needs }: Setup): readonly string[] {
-  return needs.filter((program) => !onPath(program));
-}

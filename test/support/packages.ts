@@ -11,14 +11,20 @@ import { run } from '../control-plane/run.ts';
 /** Package by program, where Debian has it. */
 const PACKAGES = {
   openssl: 'openssl',
+  python3: 'python3',
+  go: 'golang-go',
+  java: 'default-jre-headless',
+  javac: 'default-jdk-headless',
   keytool: 'default-jre-headless',
   certtool: 'gnutls-bin',
+  'gnutls-serv': 'gnutls-bin',
+  'redis-server': 'redis-server',
 } as const;
 export type Program = keyof typeof PACKAGES;
 
 /**
  * Makes sure of programs: for the top of a test file, before its tests are named.
- * @returns null when all are there, else why tests that need them are skipped: to be part of their names
+ * @returns null when all are there, else why tests that need them are skipped: to end their names with, which the end of the output repeats
  */
 export async function lacking(...programs: readonly Program[]): Promise<string | null> {
   const before = missing(programs);
@@ -31,9 +37,7 @@ export async function lacking(...programs: readonly Program[]): Promise<string |
     );
   const after = missing(programs);
   if (after.length === 0) return null;
-  const why = `skipped: install ${packagesOf(after).join(' ')}`;
-  console.warn(`${after.join(', ')} not on PATH; ${why}`);
-  return why;
+  return `(skipped: ${after.join(', ')} not on PATH, install ${packagesOf(after).join(' ')})`;
 }
 
 const isThere = (program: string): boolean => spawnSync('sh', ['-c', `command -v "$1"`, 'sh', program]).status === 0;

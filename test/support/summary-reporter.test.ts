@@ -9,7 +9,7 @@ const ROOT = join(import.meta.dirname, '..', '..');
 describe('summarise', () => {
   const module = (state: string, ...tests: readonly string[]): Parameters<typeof summarise>[0][number] => ({
     state: () => state,
-    children: { allTests: () => tests.map((result) => ({ result: () => ({ state: result }) })) },
+    children: { allTests: () => tests.map((result) => ({ fullName: 'a', result: () => ({ state: result }) })) },
   });
 
   test.each([
@@ -68,16 +68,26 @@ describe('a run', () => {
       1,
       '0 passed, 0 failed, 1 skipped',
     ],
+    [
+      'whose tests lack a program',
+      `test('a', () => {}); describe.skip('java (skipped: install jre)', () => { test('b', () => {}); test('c', () => {}); });`,
+      [],
+      0,
+      'not run, 2 tests: java (skipped: install jre)\n1 passed, 0 failed, 2 skipped',
+    ],
   ])('%s ends with its count and exit code', async (_, code, args, expectedCode, line) => {
     const root = await mkdtemp(join(folder, 'run-'));
-    await writeFile(join(root, 'x.test.ts'), `import { afterAll, test } from 'vitest';\nvoid afterAll;\n${code}\n`);
+    await writeFile(
+      join(root, 'x.test.ts'),
+      `import { afterAll, describe, test } from 'vitest';\nvoid [afterAll, describe];\n${code}\n`,
+    );
     await writeFile(join(root, 'vitest.config.ts'), 'export default {};\n');
     const vitest = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
     const reporters = ['--reporter=default', `--reporter=${join(import.meta.dirname, 'summary-reporter.ts')}`];
     const env = { ...process.env, NO_COLOR: '1' };
     const options = ['run', '--root', root, ...reporters, ...args];
     const result = await run(process.execPath, [vitest, ...options], { env, cwd: root });
-    expect(result.stdout.trimEnd().split('\n').at(-1)).toBe(line);
+    expect(result.stdout.trimEnd().split('\n').slice(-line.split('\n').length).join('\n')).toBe(line);
     expect(result.code).toBe(expectedCode);
   });
 });

@@ -1,6 +1,9 @@
 import type { Reporter, SerializedError, TestModule } from 'vitest/node';
 
-/** Ends the run's output with one line that people and scripts can read: `N passed, N failed[, N skipped]`. */
+/**
+ * Ends the run's output with what was not run and why, and one line that people and scripts can read:
+ * `N passed, N failed[, N skipped]`.
+ */
 export default class SummaryReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly SerializedError[]): void {
     const summary = summarise(modules, unhandledErrors.length);
@@ -8,7 +11,7 @@ export default class SummaryReporter implements Reporter {
     const code = summary.failed > 0 || summary.passed === 0 ? 1 : 0;
     process.once('exit', (exitCode) => {
       process.exitCode = exitCode === 0 ? code : exitCode;
-      process.stdout.write(`\n${summaryLine(summary)}\n`);
+      process.stdout.write(`\n${[...notRun(modules), summaryLine(summary)].join('\n')}\n`);
     });
   }
 }
@@ -20,9 +23,23 @@ export interface Summary {
 }
 
 type CountedModule = {
-  readonly children: { allTests(): Iterable<{ result(): { readonly state: string } }> };
+  readonly children: {
+    allTests(): Iterable<{ readonly fullName: string; result(): { readonly state: string } }>;
+  };
   state(): string;
 };
+
+/** A line for each reason in the names of skipped tests (see packages.ts): tests that share a name up to it count together. */
+export function notRun(modules: readonly CountedModule[]): readonly string[] {
+  const counts = new Map<string, number>();
+  for (const module of modules) {
+    for (const test of module.children.allTests()) {
+      const [name] = /^.*?\(skipped: [^)]*\)/.exec(test.fullName) ?? [];
+      if (name !== undefined && test.result().state === 'skipped') counts.set(name, (counts.get(name) ?? 0) + 1);
+    }
+  }
+  return [...counts].map(([name, count]) => `not run, ${count} ${count === 1 ? 'test' : 'tests'}: ${name}`);
+}
 
 /**
  * Counts tests. A file that failed outside its tests (does not load, a hook threw) counts as one failure more, and so
