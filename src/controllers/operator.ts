@@ -105,6 +105,11 @@ export class Operator {
     return [ReplicationCA, ClusterCertificate].some(({ ready, working }) => ready + working > 0);
   }
 
+  /** Why this process should be started anew; null: it works, or there is nothing to do. */
+  get hung(): string | null {
+    return this.#runners.map((runner) => runner.hung).find((why) => why !== null) ?? null;
+  }
+
   /** What has not been read yet, e.g. `Secret storage`. */
   get unread(): readonly string[] {
     return this.#world.unread;

@@ -63,7 +63,8 @@ export class Runner {
   readonly #options: RunnerOptions;
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #passes = new Set<AbortController>();
+  readonly #deadlineMs: number;
+  readonly #passes = new Map<AbortController, { readonly key: string; readonly began: number }>();
   readonly #counts = { done: 0, stalled: 0, waiting: 0, retried: 0 };
   #stopping = false;
 
@@ -71,6 +72,7 @@ export class Runner {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#log = options.log.child({ controller: options.name });
+    this.#deadlineMs = options.deadlineMs ?? 60_000;
   }
 
   get counts(): PassCounts {
@@ -81,24 +83,34 @@ export class Runner {
     this.#options.queue.work(this.#options.concurrency ?? 4, (key) => this.#pass(key));
   }
 
+  /** Why this process should be started anew: a pass that has not ended long after it was told to. Null: there is none. */
+  get hung(): string | null {
+    const longest = 2 * this.#deadlineMs;
+    for (const { key, began } of this.#passes.values()) {
+      const took = this.#clock.monotonic() - began;
+      if (took > longest)
+        return `${this.#options.name} ${key}: its pass has not ended after ${Math.round(took / 1_000)} s, and is to after ${this.#deadlineMs / 1_000} s`;
+    }
+    return null;
+  }
+
   /** Aborts the passes under way and resolves when they have ended. No pass follows. */
   async stop(): Promise<void> {
     this.#stopping = true;
     const ended = this.#options.queue.shutdown();
-    for (const pass of this.#passes) pass.abort(new Error('the operator is stopping'));
+    for (const pass of this.#passes.keys()) pass.abort(new Error('the operator is stopping'));
     await ended;
   }
 
   async #pass(key: string): Promise<void> {
     const passId = randomBytes(4).toString('hex');
     const log = this.#log.child({ key, pass: passId });
-    const deadlineMs = this.#options.deadlineMs ?? 60_000;
     const abort = new AbortController();
-    const cancelDeadline = this.#clock.after(deadlineMs, () => {
-      abort.abort(new Error(`the pass took longer than ${deadlineMs} ms`));
+    const cancelDeadline = this.#clock.after(this.#deadlineMs, () => {
+      abort.abort(new Error(`the pass took longer than ${this.#deadlineMs} ms`));
     });
-    this.#passes.add(abort);
     const began = this.#clock.monotonic();
+    this.#passes.set(abort, { key, began });
     const took = () => Math.round(this.#clock.monotonic() - began);
     try {
       const wake = await this.#options.reconcile(key, { log, passId, signal: abort.signal });

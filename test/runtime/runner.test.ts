@@ -114,7 +114,7 @@ describe('a pass', () => {
     await runner.stop();
   });
 
-  it('that ignores its deadline keeps its key to itself', async () => {
+  it('that ignores its deadline keeps its key to itself, and is reason enough to start anew', async () => {
     let passes = 0;
     const end = Promise.withResolvers<void>();
     const { clock, queue, runner } = bench(async () => {
@@ -128,9 +128,13 @@ describe('a pass', () => {
     queue.add('ns/a');
     await settle();
     expect(passes).toBe(1);
+    expect(runner.hung, 'it may still be ending').toBeNull();
+    await clock.advance(1_000);
+    expect(runner.hung).toBe('test ns/a: its pass has not ended after 61 s, and is to after 30 s');
     end.resolve();
     await settle();
     expect(passes).toBe(2);
+    expect(runner.hung).toBeNull();
     await runner.stop();
   });
 
