@@ -132,7 +132,7 @@ function findingOf(
         : `another leaf of generation ${presents.generation}`;
     return {
       reason: 'NotPresented',
-      message: `${name} presents ${what} (${presents.fingerprint.slice(0, 8)}) than its Secret holds (${secret?.leaf.fingerprint.slice(0, 8)}). If that lasts, make the member reload its files.`,
+      message: `${name} presents ${what} (${presents.fingerprint.slice(0, 8)}), not the leaf that its Secret holds (${secret?.leaf.fingerprint.slice(0, 8)}). If that lasts, make the member reload its files.`,
     };
   }
   const wanted = ledger.rotation?.to ?? ledger.signer;
