@@ -1,8 +1,9 @@
 /** What status and events tell of a member: before it is looked at, while it is as it should be, while it is not, and after. */
 import { expect, test } from 'vitest';
+import { parseCertificate } from '../../src/pki/certificate.ts';
 import { testBed } from './bed.ts';
 import { Mesh } from './rotating.ts';
-import { ca, certificate, peer } from './scene.ts';
+import { ca, certificate, peer, textOf } from './scene.ts';
 
 const bed = testBed(7);
 const TIMEOUT = 180_000;
@@ -113,4 +114,33 @@ test.concurrent('of one that joins while a rotation is held: that it waits for l
   await here.condition('ClusterCertificate', 'c', 'Reconciling', { status: 'True', reason: 'Progressing' });
   await here.condition('ClusterCertificate', 'c', 'Stalled', { status: 'False', reason: 'UpToDate' });
   await here.condition('ClusterCertificate', 'c', 'Ready', { status: 'False', reason: 'NotIssued' });
+});
+
+test.concurrent('of one whose generation ends, pinned as it is: that it has expired, at that moment, and what helps', {
+  timeout: TIMEOUT,
+}, async () => {
+  const here = await bed.scene();
+  await here.apply(
+    ca('mesh', { duration: '1m', renewBefore: '1s', rotation: { generation: 1 } }),
+    certificate('a', 'mesh'),
+  );
+  await here.ready({ ReplicationCA: ['mesh'], ClusterCertificate: ['a'] });
+  const { notAfter } = parseCertificate(textOf(here.secret('a'), 'tls.crt'));
+  const { message } = await here.condition(
+    'ClusterCertificate',
+    'a',
+    'Ready',
+    { status: 'False', reason: 'Expired' },
+    90_000,
+  );
+  expect(message).toMatch(/^The leaf expired at \S+Z\. The leaf ends with its generation at \S+; .*rotation/);
+  const late = Date.now() - notAfter;
+  expect(late).toBeGreaterThanOrEqual(0);
+  expect(late).toBeLessThan(10_000);
+  await here.condition('ReplicationCA', 'mesh', 'Rotating', { reason: 'RotationPending' });
+  await here.condition('ReplicationCA', 'mesh', 'Ready', {
+    status: 'False',
+    reason: 'Expired',
+    message: /^Generation 1 expired at \S+Z\. Check the clock, or rotate to a new generation\.$/,
+  });
 });

@@ -153,9 +153,12 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     }
     if (changed && plan.warning !== null && done === null)
       tell(CLUSTER_CERTIFICATE, kept.meta, 'Warning', 'ExpiryNear', plan.warning);
-    const wakeAt =
-      refusal?.retryAfter === undefined || refusal.retryAfter === null ? plan.wakeAt : at + refusal.retryAfter;
-    return wakeAt === null ? { kind: 'onChange' } : { kind: 'after', ms: wakeAt - at };
+    const wakes = refusal?.retryAfter == null ? [plan.wakeAt] : [at + refusal.retryAfter];
+    // Whatever keeps it from being renewed: when it has expired, that is told.
+    if (secret !== null && !isProblem(secret.content) && secret.content.leaf.notAfter > at)
+      wakes.push(secret.content.leaf.notAfter);
+    const soonest = Math.min(...wakes.filter((instant) => instant !== null));
+    return soonest === Infinity ? { kind: 'onChange' } : { kind: 'after', ms: soonest - at };
   }
 
   function tellWork(certificate: ClusterCertificate, work: Work, secret: MemberSecret | null): void {

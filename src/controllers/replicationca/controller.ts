@@ -24,7 +24,7 @@ import { ReplicationCAEvents } from './events.ts';
 import { type Bundle, bundleOf, guard, isThere, publish, release } from './housekeeping.ts';
 import { mint } from './mint.ts';
 import { observeRotation } from './observe.ts';
-import { type Alarm, dueAt, type Outcome, statusOf } from './status.ts';
+import { type Alarm, instantsOf, type Outcome, statusOf } from './status.ts';
 import { judgeLedger, leftovers, type LedgerState } from './verify.ts';
 
 export interface ReplicationCATools {
@@ -330,10 +330,7 @@ export function replicationCAController(tools: ReplicationCATools) {
       const { decision } = rotation;
       if (decision.hold?.kind === 'soak') wakes.push(decision.hold.until - at);
       if (decision.ledger.rotation !== null) wakes.push(ROTATION_PERIOD);
-      else {
-        const due = dueAt(rotation);
-        if (due > at) wakes.push(due - at);
-      }
+      else for (const instant of instantsOf(rotation)) if (instant > at) wakes.push(instant - at);
       // A new CA and a step of a rotation are followed up at once; who has just joined asks for nothing more.
       if (decision.step.kind === 'mint' || (decision.step.kind === 'commit' && decision.ledger.rotation !== null))
         wakes.push(0);

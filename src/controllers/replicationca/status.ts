@@ -330,10 +330,12 @@ function countMembers(facts: Facts, ledger: Ledger) {
   };
 }
 
-/** The instant from which the signer should be replaced; infinite while there is none. */
-export function dueAt({ facts, decision, generations }: NonNullable<Outcome['rotation']>): number {
+/** The instants of the signer that a user is told of: from which it should be replaced, and at which it expires. */
+export function instantsOf({ facts, decision, generations }: NonNullable<Outcome['rotation']>): readonly number[] {
   const signer = generations.get(decision.ledger.signer ?? 0);
-  return startBy(facts.wish, signer && { issuedAt: signer.notBefore + BACKDATE, notAfter: signer.notAfter });
+  if (signer === undefined) return [];
+  const { notBefore, notAfter } = signer;
+  return [startBy(facts.wish, { issuedAt: notBefore + BACKDATE, notAfter }), notAfter];
 }
 
 function describeRotation(
