@@ -1,9 +1,11 @@
 /** What must hold in every state, and of every step of the ledger. Each check returns what is wrong, or null. */
+import type { Settings } from './obey.ts';
 import { runs } from './rules.ts';
 import {
   type Content,
   count,
   type Generations,
+  GRANTS,
   has,
   listed,
   type Member,
@@ -14,13 +16,13 @@ import {
 
 /**
  * Whether a leaf of this generation verifies under a bundle, by a verifier that takes the first, the last or any CA which could be the
- * issuer. Each generation has its own subject and key id, so those that could be are those of its number; that a number is never used
- * twice is checked beside this, and that real verifiers agree is tested in test/pki.
+ * issuer. Each generation has its own subject and key id, so those that could be are those of its number, but where all are alike; that a
+ * number is never used twice is checked beside this, and that real verifiers agree is tested in test/pki.
  */
-function verifies(leaf: number, bundle: Generations, style: 'first' | 'last' | 'any'): boolean {
-  const candidates = listed(bundle).filter((number) => number === leaf);
+function verifies(leaf: number, bundle: Generations, style: 'first' | 'last' | 'any', alike: boolean): boolean {
+  const candidates = listed(bundle).filter((number) => alike || number === leaf);
   const chosen = style === 'first' ? candidates.slice(0, 1) : style === 'last' ? candidates.slice(-1) : candidates;
-  return chosen.length > 0;
+  return chosen.includes(leaf);
 }
 
 const STYLES = ['first', 'last', 'any'] as const;
@@ -36,14 +38,14 @@ function* loadable(member: Member): Generator<{ content: Content; when: string }
  * The promise: at every instant the leaf that a member really presents is trusted by what its partners have really loaded. A member can
  * load its Secret at any instant, so what it would load counts as well: a broken link is found one step before it breaks.
  */
-export function brokenLink({ members }: State): string | null {
+export function brokenLink({ members }: State, { alike }: Pick<Settings, 'alike'>): string | null {
   for (let p = 0; p < members.length; p++) {
     const from = members[p];
     if (from === undefined || !runs(from)) continue;
     for (let q = 0; q < members.length; q++) {
       const to = members[q];
       if (p === q || to === undefined || !runs(to)) continue;
-      if (from.loaded !== null && to.loaded !== null && from.secret !== null && to.secret !== null) {
+      if (!alike && from.loaded !== null && to.loaded !== null && from.secret !== null && to.secret !== null) {
         // The usual case, without the words.
         const bundles = to.loaded.bundle & to.secret.bundle;
         if (has(bundles, from.loaded.leaf) && has(bundles, from.secret.leaf)) continue;
@@ -51,8 +53,8 @@ export function brokenLink({ members }: State): string | null {
       for (const shown of loadable(from)) {
         for (const judge of loadable(to)) {
           for (const style of STYLES) {
-            if (verifies(shown.content.leaf, judge.content.bundle, style)) continue;
-            return `link ${NAMES.charAt(p)} -> ${NAMES.charAt(q)} breaks: ${NAMES.charAt(p)} presents a leaf of G${shown.content.leaf}${shown.when}, but ${NAMES.charAt(q)} trusts ${shownSet(judge.content.bundle)}${judge.when}`;
+            if (verifies(shown.content.leaf, judge.content.bundle, style, alike)) continue;
+            return `link ${NAMES.charAt(p)} -> ${NAMES.charAt(q)} breaks: ${NAMES.charAt(p)} presents a leaf of G${shown.content.leaf}${shown.when}, but ${NAMES.charAt(q)} trusts ${shownSet(judge.content.bundle)}${judge.when}${alike ? `, and takes the ${style} that could be the issuer` : ''}`;
           }
         }
       }
@@ -61,13 +63,18 @@ export function brokenLink({ members }: State): string | null {
   return null;
 }
 
+const PROVEN = GRANTS.indexOf('Proven');
+
 /** What every state must have besides whole links. */
 export function wrongState({ head, members }: State): string | null {
   if (count(head.generations) > 2) return `there are more than two generations: ${shownSet(head.generations)}`;
   for (let i = 0; i < members.length; i++) {
     const member = members[i];
     if (member === undefined) continue;
-    const { entry, secret } = member;
+    const { entry, secret, write } = member;
+    // The ledger was decided on the one and the Secret on the other, each checked by itself. A proven grant rules that out.
+    if (write !== null && entry?.grant === PROVEN && (write.leaf !== entry.leaf || write.bundle !== entry.bundle))
+      return `write skew: the grant of ${NAMES.charAt(i)} is proven (G${entry.leaf}, trusting ${shownSet(entry.bundle)}), but another leader may yet write it a leaf of G${write.leaf}, trusting ${shownSet(write.bundle)}, that it decided on at epoch ${write.epoch}`;
     for (const content of [entry, secret]) {
       if (content !== null && count(content.bundle) > 2)
         return `${NAMES.charAt(i)} is to trust more than two generations: ${shownSet(content.bundle)}`;

@@ -6,6 +6,8 @@ export interface Settings {
   readonly soak: boolean;
   /** Stages that wait for approval. */
   readonly approval: readonly ('Roll' | 'Drop')[];
+  /** All generations have one subject and no key id: verifiers take one for the other. None may ever be appended. */
+  readonly alike: boolean;
 }
 
 const takesSlot = (grant: number): boolean => grant !== 0 && GRANTS[grant] !== 'Proven';

@@ -178,9 +178,13 @@ function acknowledgement({ vouch }: Member): Witness['acknowledged'] {
   };
 }
 
-/** What verifiers make of distinct subjects and key ids, which every generation has (checks.ts). */
-const verifies: Facts['verifies'] = (leaf, bundle) =>
-  bundle.includes(leaf) ? null : 'it does not hold that generation';
+/** What verifiers make of distinct subjects and key ids, which every generation has, but where all are alike (checks.ts). */
+const verifiesIn =
+  ({ alike }: Settings): Facts['verifies'] =>
+  (leaf, bundle) => {
+    if (!bundle.includes(leaf)) return 'it does not hold that generation';
+    return alike && bundle.length > 1 ? 'some verifiers take another CA for the issuer' : null;
+  };
 
 const BARRED = { reason: 'NamespaceNotAllowed', message: 'It may not be served.' };
 
@@ -242,7 +246,7 @@ function factsOf(state: State, shown: readonly Member[], settings: Settings, ord
     generations,
     certificates,
     witnesses,
-    verifies,
+    verifies: verifiesIn(settings),
     watched: (namespace) => shown[NAMES.indexOf(namespace)]?.hidden !== true,
   };
 }

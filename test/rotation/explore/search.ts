@@ -124,7 +124,7 @@ export function explore(world: World, planner: Planner, limits: Limits): Result 
         const bad =
           (after.head.epoch === state.head.epoch ? null : wrongStep(state, after)) ??
           wrongState(after) ??
-          brokenLink(after);
+          brokenLink(after, world);
         const form = encode(after);
         hash(form);
         const [high, low] = [hashHigh, hashLow];
@@ -186,7 +186,7 @@ function replay(moves: Moves, seen: HashSet, parents: Parents, wrong: Wrong): Co
       what =
         (after.head.epoch === from.head.epoch ? null : wrongStep(from, after)) ??
         wrongState(after) ??
-        brokenLink(after) ??
+        brokenLink(after, moves.world) ??
         what;
     state = decode(encode(after, true));
   }

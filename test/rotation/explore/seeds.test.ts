@@ -1,6 +1,7 @@
+import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { PROOF } from '../../support/proof.ts';
-import { patched } from './load.ts';
+import { patched, ROOM } from './load.ts';
 import { runAll } from './pool.ts';
 import { SEEDS } from './seeds.ts';
 import { SEED_WORLDS } from './worlds.ts';
@@ -48,6 +49,13 @@ describe('bugs put into the planner', () => {
       expect(where.length, name).toBeGreaterThan(0);
       expect(names, name).toEqual(expect.arrayContaining([...where]));
     }
+  });
+
+  test('each file of the planner that decides anything has some', () => {
+    const deciding = readdirSync(ROOM).filter((file) => !['facts.ts', 'story.ts', 'time.ts'].includes(file));
+    const found = SEEDS.filter(({ harmless }) => harmless === null);
+    const seeded = new Set(found.flatMap(({ patches }) => patches.map(({ file }) => file)));
+    expect([...seeded].sort()).toEqual(deciding.sort());
   });
 
   test('a text that the planner does not hold any more is refused', () => {

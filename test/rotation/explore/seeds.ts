@@ -4,6 +4,7 @@
  */
 import { EVIDENCE } from './seeds/evidence.ts';
 import { CONTENT, GRANTING } from './seeds/grants.ts';
+import { CUTTING } from './seeds/matrix.ts';
 import { JOINING, PASSING } from './seeds/passes.ts';
 import { STAGING, REVERSING } from './seeds/stages.ts';
 import type { Seed } from './seeds/seed.ts';
@@ -14,6 +15,7 @@ export const SEEDS: readonly Seed[] = [
   ...GRANTING,
   ...STAGING,
   ...REVERSING,
+  ...CUTTING,
   ...JOINING,
   ...PASSING,
 ];

@@ -24,7 +24,7 @@ export class Settling {
     let state = relented(start);
     for (let round = 0; round < MAX_ROUNDS; round++) {
       this.rounds++;
-      state = this.#approved(looked(state));
+      state = this.#withdrawn(this.#approved(looked(state)));
       const form = encode(state);
       hash(form);
       const [high, low] = [hashHigh, hashLow];
@@ -50,6 +50,13 @@ export class Settling {
     const { rotation } = state.head;
     if (rotation === null || this.#moves.world.approval.length === 0) return state;
     return { ...state, wanted: { ...state.wanted, approved: { generation: rotation.to, stage: 2 } } };
+  }
+
+  /** What must not be appended is given up, as the status asks. */
+  #withdrawn(state: State): State {
+    const { rotation } = state.head;
+    if (rotation === null || rotation.backward || !this.#moves.world.alike) return state;
+    return { ...state, wanted: { ...state.wanted, pin: rotation.from } };
   }
 
   #write(state: State): State {

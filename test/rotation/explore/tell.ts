@@ -60,9 +60,22 @@ export function tellResult({
   return `${world.padEnd(28)}${number(states)} states${number(transitions)} transitions${number(plans)} plans  depth ${String(depth).padStart(3)}  ${closed ? 'closed' : 'cut   '} ${seconds.toFixed(1).padStart(7)} s`;
 }
 
-export function tellWorld({ members, joiners, underWay, stuck, coming, old, concurrent, soak, may }: World): string {
+export function tellWorld(world: World): string {
+  const { members, joiners, unprobed, underWay, standing, stuck, coming, old, concurrent, may } = world;
   const budgets = Object.entries(may).map(([what, n]) => (n === Number.POSITIVE_INFINITY ? what : `${what} ${n}x`));
-  return `${members} members${joiners > 0 ? `, ${joiners} may join` : ''}; at most ${underWay} operations of a replica that stands still, ${stuck} stuck watches, ${coming} late versions, ${old} old ones; maxConcurrent ${concurrent}${soak ? ', a soak' : ''}; ${budgets.join(', ')}`;
+  return [
+    `${members} members${joiners > 0 ? `, ${joiners} may join` : ''}${unprobed > 0 ? `, ${unprobed} cannot be probed` : ''}`,
+    underWay > 0 ? `at most ${underWay} under way of a replica that stands still (${standing.join(', ')})` : '',
+    stuck > 0 ? `${stuck} stuck watches` : '',
+    coming + old > 0 ? `${coming} late versions, ${old} old ones` : '',
+    `maxConcurrent ${concurrent}${world.soak ? ', a soak' : ''}`,
+    world.approval.length > 0 ? `approval of ${world.approval.join(', ')}` : '',
+    world.newborn ? 'from the beginning' : '',
+    world.alike ? 'generations alike' : '',
+    budgets.join(', '),
+  ]
+    .filter((part) => part !== '')
+    .join('; ');
 }
 
 export function tellSum(results: readonly Omit<Result, 'counterexample'>[]): string {

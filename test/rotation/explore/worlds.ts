@@ -17,6 +17,7 @@ export const BASE: World = {
   concurrent: 1,
   soak: false,
   approval: [],
+  alike: false,
   may: {},
 };
 
@@ -45,6 +46,7 @@ export const SEED_WORLDS: readonly World[] = [
   { ...BASE, name: 'joiners, old files', members: 1, joiners: 1, old: 2, may: { pin: 1, join: 1, restart: 1 } },
   { ...BASE, name: 'old files, there and back again', old: 2, may: { pin: 3, restart: 1 } },
   { ...BASE, name: 'two at a time', members: 3, concurrent: 2, may: { pin: 1, blind: 1 } },
+  { ...BASE, name: 'generations alike', alike: true, may: { pin: 2, blind: 1 } },
 ];
 
 /** Worlds of every run of the tests: each is explored to its end. */

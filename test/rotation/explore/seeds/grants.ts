@@ -73,7 +73,7 @@ export const GRANTING: readonly Seed[] = [
   seed(
     ['late writes', 'late mounts'],
     'grants.ts',
-    'no fence: a Secret of an earlier grant will do',
+    'write skew between two leaders: there is no fence, a Secret of an earlier grant will do',
     '    secret.epoch >= entry.since &&\n',
     '',
   ),

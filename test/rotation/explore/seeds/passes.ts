@@ -85,9 +85,9 @@ export const JOINING: readonly Seed[] = [
 /** The pass as a whole, and what the user wants (plan.ts, wanted.ts). */
 export const PASSING: readonly Seed[] = [
   seed(
-    'hidden namespaces',
+    'late writes',
     'plan.ts',
-    'the epoch does not go up: two leaders overwrite each other',
+    'the epoch does not go up',
     'after.ledger === ledger ? ledger : { ...after.ledger, epoch }',
     'after.ledger',
   ),
@@ -125,6 +125,13 @@ export const PASSING: readonly Seed[] = [
     'a ledger is written although nothing changed',
     '{ ...after.ledger, epoch };\n  return',
     "{ ...after.ledger, epoch };\n  if (story.chapters().length === 0 && ledger.rotation !== null) return { ...after, step: { kind: 'commit', ledger: { ...ledger, epoch } }, story: [], ledger, stalled, pending: null };\n  return",
+  ),
+  seed(
+    'changes of mind',
+    'numbers.ts',
+    'every new number is too far',
+    'generation <= highest + MAX_STEP',
+    'generation <= highest',
   ),
   seed(
     'wishes',

@@ -18,6 +18,20 @@ export const STAGING: readonly Seed[] = [
     'the finding of whoever was not granted is a no',
   ),
   seed(
+    ['late writes'],
+    'stages.ts',
+    'crash between trust and roll: whoever comes back takes the published bundle for the loaded one',
+    '  const proven = [...roster.values()].every((',
+    "  const proven = (rotation.stage === 'Append' && rotating.bundle.includes(rotation.to)) || [...roster.values()].every((",
+  ),
+  seed(
+    'old files, soak',
+    'stages.ts',
+    'drop by time: the old CA goes when leaves had long enough to be loaded',
+    '  if (!proven) {\n',
+    "  if (!proven && !(rotation.stage === 'Roll' && now - Date.parse(rotation.since) > wish.soak)) {\n",
+  ),
+  seed(
     'old files, soak',
     'stages.ts',
     'a stage ends by time',
