@@ -466,11 +466,14 @@ export class Moves {
     const { oldSecret, oldSight, certificate, secret, sight } = member;
     const put = (next: Partial<Member>, what: string): void =>
       visit(withMember(state, i, { ...member, ...next }), what, i, NOTHING_TOLD, null);
-    const room = stuckIn(state) < this.world.stuck;
+    const { stuck, watches } = this.world;
+    const room = stuckIn(state) < stuck;
     if (oldSecret !== null) put({ oldSecret: null }, 'the watch shows its Secret again');
-    else if (room) put({ oldSecret: { certificate, secret } }, 'the watch of its Secret is stuck');
+    else if (room && watches.includes('secret'))
+      put({ oldSecret: { certificate, secret } }, 'the watch of its Secret is stuck');
     if (oldSight !== null) put({ oldSight: null }, 'the watch shows what was seen of it again');
-    else if (room) put({ oldSight: { sight } }, 'the watch of what was seen of it is stuck');
+    else if (room && watches.includes('sight'))
+      put({ oldSight: { sight } }, 'the watch of what was seen of it is stuck');
   }
 }
 

@@ -61,12 +61,12 @@ export function tellResult({
 }
 
 export function tellWorld(world: World): string {
-  const { members, joiners, unprobed, underWay, standing, stuck, coming, old, concurrent, may } = world;
+  const { members, joiners, unprobed, underWay, standing, stuck, watches, coming, old, concurrent, may } = world;
   const budgets = Object.entries(may).map(([what, n]) => (n === Number.POSITIVE_INFINITY ? what : `${what} ${n}x`));
   return [
     `${members} members${joiners > 0 ? `, ${joiners} may join` : ''}${unprobed > 0 ? `, ${unprobed} cannot be probed` : ''}`,
     underWay > 0 ? `at most ${underWay} under way of a replica that stands still (${standing.join(', ')})` : '',
-    stuck > 0 ? `${stuck} stuck watches` : '',
+    stuck > 0 ? `${stuck} stuck watches (${watches.join(', ')})` : '',
     coming + old > 0 ? `${coming} late versions, ${old} old ones` : '',
     `maxConcurrent ${concurrent}${world.soak ? ', a soak' : ''}`,
     world.approval.length > 0 ? `approval of ${world.approval.join(', ')}` : '',

@@ -69,8 +69,9 @@ export interface World extends Settings {
   /** How many operations of a replica that stands still may be under way at one time, and which. */
   readonly underWay: number;
   readonly standing: readonly ('commit' | 'write' | 'probe')[];
-  /** What watches may show of old at one time. */
+  /** How many objects watches may show as they were at one time, and of what: Secrets, or what was seen of a member. */
   readonly stuck: number;
+  readonly watches: readonly ('secret' | 'sight')[];
   /** Overwritten versions that a mount may still bring. */
   readonly coming: number;
   /** Earlier versions that a member may start again with. */
