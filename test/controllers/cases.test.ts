@@ -1,6 +1,6 @@
 /** What is chosen to go wrong: a choice that leaves something out would make every crash test pass. */
 import { expect, test } from 'vitest';
-import { type Case, casesOf, DISORDERS, type Fate, KILLS, packed, partsOf, planOf } from './cases.ts';
+import { type Case, casesOf, DISORDERS, enumerated, type Fate, KILLS, packed, partsOf, planOf } from './cases.ts';
 import type { Moment } from './life.ts';
 
 /** The nth moment of this kind, in a stage of a rotation. */
@@ -31,6 +31,11 @@ test('there is a case for each kind and fate, or for each moment and fate', () =
   const moments = casesOf(LIFE, LIFE, KILLS, 'moment');
   expect(moments).toHaveLength(6 * 2);
   expect(new Set(whats(moments)).size).toBe(6 * 2);
+});
+
+test('a kind that only the second life had is enumerated as well', () => {
+  expect(enumerated(LIFE.slice(2), LIFE.slice(0, 4))).toEqual([...LIFE.slice(2), LIFE[0], LIFE[1]]);
+  expect(enumerated(LIFE, LIFE.slice(1))).toEqual(LIFE);
 });
 
 test('a moment of both lives is preferred to one that came in one only', () => {

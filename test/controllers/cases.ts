@@ -24,6 +24,12 @@ export interface Case {
   readonly moments: readonly Moment[];
 }
 
+/** The moments of one life, and those of another of which the one had not even the kind: how often a status is written is chance. */
+export function enumerated(one: readonly Moment[], other: readonly Moment[]): readonly Moment[] {
+  const kinds = new Set(one.map(({ kind }) => kind));
+  return [...one, ...other.filter(({ kind }) => !kinds.has(kind))];
+}
+
 /**
  * One case for each fate and kind, or for each fate and moment.
  * @param one the moments of an undisturbed life

@@ -10,7 +10,7 @@ import { Slots } from '../../src/probe/pacing.ts';
 import { bundle } from '../support/bundle.ts';
 import { PROOF } from '../support/proof.ts';
 import { testBed } from './bed.ts';
-import { type Case, casesOf, DISORDERS, type Fate, KILLS, packed, planOf, WORDS } from './cases.ts';
+import { type Case, casesOf, DISORDERS, enumerated, type Fate, KILLS, packed, planOf, WORDS } from './cases.ts';
 import { differences } from './end-state.ts';
 import { type Ground, live, type Lived, type Moment, type Plan } from './life.ts';
 
@@ -187,7 +187,8 @@ test.concurrent.each([
   ['killed right before or right after a write', 'writes', KILLS],
   ['an event hidden, delayed or doubled', 'events', DISORDERS],
 ] as const)('%s, the end is the same', { timeout: TIMEOUT }, async (_, what, fates) => {
-  const [one, other] = [undisturbed.first[what], undisturbed.second[what]];
+  const other = undisturbed.second[what];
+  const one = enumerated(undisturbed.first[what], other);
   const kinds = casesOf(one, other, fates, 'kind');
   const cases = PROVE ? casesOf(one, other, fates, 'moment') : kinds;
   const lives = new Lives();
