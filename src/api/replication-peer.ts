@@ -117,7 +117,10 @@ const spec = withRules(
           ),
         timeout: duration({ least: '100ms', most: '1m' })
           .optional()
-          .describe('Longest wait for one handshake. Go duration, 100ms to 1m. Default: 5s. Example: 2s'),
+          .describe(
+            'Longest wait for one handshake. All handshakes with one address together are given twice that time, and 30s at least: ' +
+              'raise it for members that are far away. Go duration, 100ms to 1m. Default: 5s. Example: 2s',
+          ),
       })
       .optional()
       .describe('How members are looked at. Default: every 30s while a rotation waits, 5s per handshake.'),

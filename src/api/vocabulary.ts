@@ -41,7 +41,9 @@ export const CONDITION_REASONS = {
   GenerationSecretInvalid: 'The Secret of a generation does not hold what the ledger says.',
   PassphraseUnavailable: 'The passphrase Secret is missing, empty, or does not open the CA key.',
   BundleUnsafe: 'The coming bundle would break a verifier: same key, same subject or same key id twice.',
-  TrustConflict: 'The ConfigMap in which the bundle is published is not ours, or may not be made.',
+  TrustConflict: 'The ConfigMap in which the bundle is published is not ours.',
+  WriteDenied:
+    'The API server denies a write that is needed: by a policy, a webhook, a quota, or for want of rights. The message has its words.',
   ClockWrong:
     "The operator's clock and the API server's differ by minutes: nothing is signed or judged until they agree.",
   CANotFound: 'caRef names no ReplicationCA.',

@@ -22,10 +22,10 @@ export interface OperatorOptions {
   readonly log: Logger;
 }
 
-/** Passes of one kind at a time: certificates are many and short, peers wait for handshakes. */
-const CONCURRENCY: Readonly<Record<Kind, number>> = { ReplicationCA: 4, ClusterCertificate: 32, ReplicationPeer: 16 };
-/** A peer with many dark endpoints takes its time. */
-const PEER_DEADLINE = 180_000;
+/** Passes of one kind at a time: certificates are many and short, peers wait for handshakes, which have a bound of their own. */
+const CONCURRENCY: Readonly<Record<Kind, number>> = { ReplicationCA: 4, ClusterCertificate: 32, ReplicationPeer: 64 };
+/** A peer with many dark endpoints takes its time: three minutes as a rule, twelve with the longest timeout, and what is done besides. */
+const PEER_DEADLINE = 780_000;
 
 /** The three controllers over one world. It looks as soon as it is started, and acts once it leads. */
 export class Operator {

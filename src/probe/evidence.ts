@@ -231,6 +231,8 @@ function unreachable(member: string, all: readonly EndpointObservation[]): Findi
         reason: 'Unreachable',
         message: `${at} gives no TLS handshake: ${first.message}${more}. Correct the port in spec.members[].endpoints, or the TLS settings there.`,
       };
+    case 'TooSlow':
+      return { reason: 'Unreachable', message: `${at} is not known: ${first.message}${more}.` };
     case 'ConnectionRefused':
     case 'NoRoute':
     case 'Timeout':

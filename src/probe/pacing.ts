@@ -35,14 +35,19 @@ export function pauseBetween({ intervalMs, maxProbesPerHour }: Pace, failures: n
 export class Slots {
   #free: number;
   readonly #perOwner: number;
+  readonly #whole: Slots | null;
   readonly #held = new Map<string, number>();
   /** What each owner waits for; whoever has just given one back is last. */
   readonly #waiting = new Map<string, (() => void)[]>();
 
-  /** @param perOwner of `count`, so many may be one owner's, even when others stay free */
-  constructor(count = 16, perOwner = count) {
+  /**
+   * @param perOwner of `count`, so many may be one owner's, even when others stay free
+   * @param whole slots of which these are a part: whoever has one of these waits for one of those as well
+   */
+  constructor(count = 16, perOwner = count, whole: Slots | null = null) {
     this.#free = count;
     this.#perOwner = perOwner;
+    this.#whole = whole;
   }
 
   /** Runs `work` when a slot is free. Rejects with `signal.reason` when aborted while it waits. */
@@ -50,7 +55,7 @@ export class Slots {
     await this.#take(owner, signal);
     try {
       signal.throwIfAborted();
-      return await work();
+      return await (this.#whole === null ? work() : this.#whole.run(owner, work, signal));
     } finally {
       this.#give(owner);
     }

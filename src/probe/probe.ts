@@ -9,7 +9,8 @@ import { type Answer, type Round, type Trust, judge, roundsNeeded } from './verd
 
 export type { Answer, Trust };
 
-export type UnreachableReason = FailureReason | 'NameNotResolved' | 'TooManyAddresses';
+/** `TooSlow`: it shows a certificate, but what it accepts was not known in time. */
+export type UnreachableReason = FailureReason | 'TooSlow' | 'NameNotResolved' | 'TooManyAddresses';
 
 /** What was seen of one address. */
 export type EndpointObservation =
@@ -59,7 +60,7 @@ export interface ProbeRequest {
   readonly owner?: string;
   /** Called when it is its turn and it begins to look. */
   readonly begun?: () => void;
-  /** Bound on all handshakes with one address, from then on. Default 30 s. */
+  /** Bound on all handshakes with one address, from then on. Default: see `longestLook`. */
   readonly maxMs?: number;
   readonly signal: AbortSignal;
 }
@@ -67,7 +68,22 @@ export interface ProbeRequest {
 /** More than a replication endpoint can mean; a name with more is a mistake or an attack. */
 const MAX_ADDRESSES = 32;
 /** Of one address, all its handshakes: whoever answers slowly, again and again, is not to hold others up. */
-const MAX_PROBE_MS = 30_000;
+const USUAL_LOOK_MS = 30_000;
+/** No longer one can be given (`spec.probe.timeout`). */
+const MAX_TIMEOUT_MS = 60_000;
+
+/**
+ * Longest look at one address, milliseconds. A server of TLS 1.3 that gives no session tickets shows only by its silence that it accepts
+ * somebody: with two candidates that takes nearly 120 round trips. Who waits longer for one handshake is ready to wait longer for all.
+ */
+export function longestLook(timeoutMs: number): number {
+  return Math.max(USUAL_LOOK_MS, 2 * timeoutMs);
+}
+
+/** Whether a look may take longer than is usual: such ones are not to hold up the others. */
+export function isPatient(timeoutMs: number): boolean {
+  return longestLook(timeoutMs) > USUAL_LOOK_MS;
+}
 
 /**
  * Probes every address of an endpoint, one handshake at a time per address: one for the control, then per
@@ -94,16 +110,26 @@ export async function probeEndpoint(request: ProbeRequest): Promise<EndpointObse
 }
 
 async function probeAddress(request: ProbeRequest, address: string): Promise<EndpointObservation> {
-  const { port, signal, maxMs = MAX_PROBE_MS } = request;
+  const { port, signal, timeoutMs, maxMs = longestLook(timeoutMs) } = request;
   const up = AbortSignal.timeout(maxMs);
   const probe = new AddressProbe({ ...request, signal: AbortSignal.any([signal, up]) }, address);
   try {
     return await probe.run();
   } catch (error) {
     if (signal.aborted || !up.aborted) throw error;
-    const message = `it answers too slowly: after ${maxMs / 1000} s it was not known what it accepts`;
-    return { kind: 'unreachable', address, port, reason: 'Timeout', message, connections: probe.connections };
+    const { connections, answers } = probe;
+    const reason = answers ? 'TooSlow' : 'Timeout';
+    const message = answers ? tooSlow(timeoutMs, maxMs) : `no TLS handshake within ${maxMs / 1000} s`;
+    return { kind: 'unreachable', address, port, reason, message, connections };
   }
+}
+
+function tooSlow(timeoutMs: number, maxMs: number): string {
+  const sooner = 'A server of TLS 1.3 that gives session tickets is judged sooner';
+  const what = `it answers, but too slowly: after ${maxMs / 1000} s it was not known what it accepts`;
+  if (timeoutMs >= MAX_TIMEOUT_MS) return `${what}. ${sooner}; else acknowledge the member`;
+  const longer = Math.min(MAX_TIMEOUT_MS, maxMs) / 1000;
+  return `${what}. Raise spec.probe.timeout to ${longer}s: twice that time is given. ${sooner}`;
 }
 
 interface NoAddresses {
@@ -146,6 +172,11 @@ class AddressProbe {
   /** TCP connections so far. */
   get connections(): number {
     return this.#connections;
+  }
+
+  /** Whether it has shown a certificate. */
+  get answers(): boolean {
+    return this.#presented.length > 0;
   }
 
   async run(): Promise<EndpointObservation> {

@@ -1,34 +1,62 @@
 import { expect, test } from 'vitest';
-import { publish } from '../../src/controllers/replicationca/housekeeping.ts';
-import { Refusal } from '../../src/controllers/shared/refusal.ts';
-import { sha256 } from '../../src/controllers/shared/secrets.ts';
-import { ApiError } from '../../src/runtime/client.ts';
+import { publish, release } from '../../src/controllers/replicationca/housekeeping.ts';
+import { Denials } from '../../src/controllers/shared/denials.ts';
+import {
+  generationLabels,
+  keepSecret,
+  NO_CLAIMS,
+  sha256,
+  trustConfigMap,
+} from '../../src/controllers/shared/secrets.ts';
+import { keepTrust } from '../../src/controllers/shared/secrets.ts';
+import { FINALIZER } from '../../src/api/names.ts';
+import { ApiError, type Client } from '../../src/runtime/client.ts';
 
-const trusts = { get: () => undefined, remember: () => expect.unreachable('nothing was made') };
+const MESH = { namespace: 'storage', name: 'mesh' };
+const BUNDLE = { pem: 'PEM', sha256: sha256('PEM') };
+const { signal } = new AbortController();
+const remember = () => expect.unreachable('nothing was made');
+const published = trustConfigMap(MESH, 'before');
+Object.assign(published.metadata, { uid: 'u', resourceVersion: '1' });
 
 test.each([
   [403, 'Forbidden', 'exceeded quota: count/configmaps'],
   [422, 'Invalid', 'ValidatingAdmissionPolicy "none" denied request'],
 ])(
-  'a bundle that may not be published (%i) is a refusal in the words of the API server',
-  async (status, reason, message) => {
-    const client = {
-      create: async () => {
-        throw new ApiError('create ConfigMap storage/mesh-trust', status, reason, message);
-      },
-      patch: () => expect.unreachable('there is nothing to change'),
+  'a bundle that may not be published (%i) is no conflict, but denied in the words of the API server',
+  async (...said) => {
+    const deny = async () => {
+      throw new ApiError('create ConfigMap storage/mesh-trust', ...said);
     };
-    const signal = new AbortController().signal;
-    const refusal: unknown = await publish(
-      client,
-      trusts,
-      { namespace: 'storage', name: 'mesh' },
-      { pem: 'PEM', sha256: sha256('PEM') },
-      signal,
-    ).catch((error: unknown) => error);
-    expect(refusal).toBeInstanceOf(Refusal);
-    expect(refusal).toHaveProperty('reason', 'TrustConflict');
-    expect(String(refusal)).toContain(message);
-    expect(String(refusal)).toContain('ConfigMap storage/mesh-trust');
+    for (const known of [undefined, keepTrust(published)]) {
+      const trusts = { get: () => known, remember };
+      const denied = new Denials().attempt('ConfigMap storage/mesh-trust', () =>
+        publish({ create: deny, patch: deny }, trusts, MESH, BUNDLE, signal),
+      );
+      await expect(denied).rejects.toMatchObject({
+        reason: 'WriteDenied',
+        message: expect.stringContaining(said[2]) as string,
+      });
+    }
   },
 );
+
+test('a Secret that a policy does not let go is not taken for one that is gone', async () => {
+  const metadata = {
+    ...MESH,
+    uid: 'g',
+    resourceVersion: '1',
+    labels: generationLabels(MESH, 1),
+    finalizers: [FINALIZER],
+  };
+  const kept = keepSecret({ metadata, type: 'replicert.io/ca', data: {} }, NO_CLAIMS);
+  const answering = (message: string) =>
+    ({
+      patch: async () => {
+        throw new ApiError('patch Secret storage/mesh', 422, 'Invalid', message);
+      },
+    }) as unknown as Client;
+  await expect(release(answering("policy 'p' denied request: no"), kept, false, signal)).rejects.toThrow('denied');
+  // The patch tells by its tests that it is another object by now.
+  await release(answering('testing value /metadata/uid failed'), kept, false, signal);
+});

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { FINALIZER, ledgerSecretName } from '../../src/api/names.ts';
+import { memberMetadata } from '../../src/controllers/shared/secrets.ts';
 import { isNotFound } from '../../src/runtime/client.ts';
 import { testBed } from './bed.ts';
 import { expectGoodMember } from './openssl.ts';
 import { ca, certificate, CONFIG_MAPS, type Scene, SECRETS, textOf } from './scene.ts';
 
-const bed = testBed(12);
+const bed = testBed(14);
 
 async function issued(here: Scene, ...names: readonly string[]): Promise<void> {
   await here.apply(ca('mesh'), ...names.map((name) => certificate(name, 'mesh')));
@@ -194,6 +195,33 @@ describe.concurrent('a deleted ReplicationCA', () => {
     await home.delete('ClusterCertificate', 'a');
     await gone(home, 'ReplicationCA', 'mesh');
     await tenant.stalled('ClusterCertificate', 'b', 'CANotFound', /does not exist/);
+  });
+
+  test('is not held by certificates that it never issued for', async () => {
+    const [home, tenant] = [await bed.scene(), await bed.scene()];
+    await home.createSecret('b', { password: 'theirs' });
+    const mesh = ca('mesh', { allowedNamespaces: [tenant.namespace] });
+    await home.apply(mesh, certificate('a', 'mesh'), certificate('b', 'mesh'));
+    await home.ready({ ReplicationCA: ['mesh'], ClusterCertificate: ['a'] });
+    await home.stalled('ClusterCertificate', 'b', 'SecretConflict', /never overwritten/);
+    // Somebody elsewhere whom nobody names, and who makes a Secret as if there had been one for him.
+    const ref = { name: 'mesh', namespace: home.namespace };
+    await tenant.apply({ ...certificate('c', 'mesh'), spec: { caRef: ref } });
+    await tenant.stalled('ClusterCertificate', 'c', 'NotNamedByPeer', /names it/);
+    const { type = '', data = {} } = home.secret('a');
+    const forged = memberMetadata(ref, 'c', tenant.certificates.get('c')?.metadata.uid ?? '', 'Retain', 1);
+    const metadata = { name: 'c', namespace: tenant.namespace, ...forged };
+    await bed.client.create(SECRETS, { metadata, type, data });
+
+    await home.delete('ReplicationCA', 'mesh');
+    await home.condition('ReplicationCA', 'mesh', 'Ready', {
+      reason: 'Terminating',
+      message: /but 1 members are left \(\S+\/a\)\. Delete their ClusterCertificates/,
+    });
+    await home.delete('ClusterCertificate', 'a');
+    await gone(home, 'ReplicationCA', 'mesh');
+    await home.stalled('ClusterCertificate', 'b', 'CANotFound', /does not exist/);
+    await tenant.stalled('ClusterCertificate', 'c', 'CANotFound', /does not exist/);
   });
 
   test('waits for its members and says for whom; then its keys stay by default, and a new one goes on with them', async () => {

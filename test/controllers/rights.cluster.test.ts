@@ -2,10 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { FINALIZER } from '../../src/api/names.ts';
-import { type Scene, ca } from './scene.ts';
+import { Mesh } from './rotating.ts';
+import { type Scene, SECRETS, ca } from './scene.ts';
 import { testBed } from './bed.ts';
 
-const bed = testBed(1);
+const bed = testBed(2);
 const OBJECTS = ['rolebinding/replicert-operator', 'rca/mesh'] as const;
 type Named = (typeof OBJECTS)[number];
 
@@ -73,5 +74,81 @@ describe('the operator of deploy/', () => {
     // Others are not held to it.
     const label = ['label', '-n', here.namespace, OBJECTS[0], 'team=storage'];
     expect(await bed.cluster.kubectl(label)).toMatchObject({ code: 0 });
+  });
+
+  test('may make and change Secrets of the types that it needs, and no credentials; a whole life asks for nothing more', {
+    timeout: 180_000,
+  }, async () => {
+    const here = await bed.scene();
+    const { namespace } = here;
+    const kubeconfig = await bed.kubeconfig();
+    const kubectl = (args: readonly string[], object?: object) =>
+      bed.cluster.kubectl([...args, '-n', namespace], {
+        kubeconfig,
+        ...(object === undefined ? {} : { input: JSON.stringify(object) }),
+      });
+    const secret = (name: string, type: string, annotations: Readonly<Record<string, string>> = {}) => ({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name, namespace, annotations },
+      type,
+      ...(type === 'kubernetes.io/tls' ? { stringData: { 'tls.crt': '', 'tls.key': '' } } : {}),
+    });
+    const account = { 'kubernetes.io/service-account.name': 'default' };
+    const create = ['create', '-f', '-'];
+    const patch = (name: string, body: object) => ['patch', 'secret', name, '--type=merge', '-p', JSON.stringify(body)];
+    const dry = '--dry-run=server';
+
+    // A policy that was just created counts a moment later.
+    const enforced = AbortSignal.timeout(30_000);
+    while ((await kubectl([...create, dry], secret('early', 'Opaque'))).code === 0)
+      await sleep(200, undefined, { signal: enforced });
+    const denied = /ValidatingAdmissionPolicy 'replicert-operator-secrets'.*Secrets of the types that it makes/;
+    const refused = async (args: readonly string[], object?: object): Promise<void> => {
+      const { code, stderr } = await kubectl(args, object);
+      expect.soft(code, `${args.join(' ')} ${JSON.stringify(object)}`).not.toBe(0);
+      expect.soft(stderr).toMatch(denied);
+    };
+    await refused(create, secret('thief', 'kubernetes.io/service-account-token', account));
+    await refused(create, secret('thief', 'Opaque'));
+    await refused(create, secret('thief', ''));
+    await refused(create, secret('thief', 'replicert.io/other'));
+    // A token that somebody else has asked for is not turned to another account.
+    await here.createSecret('token', {}, 'Opaque');
+    await bed.client.create(SECRETS, {
+      metadata: { name: 'theirs', namespace, annotations: account },
+      type: 'kubernetes.io/service-account-token',
+    });
+    for (const name of ['token', 'theirs'])
+      await refused(patch(name, { metadata: { annotations: { 'kubernetes.io/service-account.name': 'other' } } }));
+    // No Secret becomes one of another type, whoever would forbid it.
+    const changed = await kubectl(patch('token', { type: 'kubernetes.io/tls' }));
+    expect(changed.code).not.toBe(0);
+    for (const type of ['kubernetes.io/tls', 'replicert.io/ca', 'replicert.io/ledger'])
+      expect(await kubectl([...create, dry], secret('fine', type)), type).toMatchObject({ code: 0 });
+
+    const began = new Date().toISOString();
+    {
+      await using mesh = await Mesh.start(here, ['a', 'b']);
+      await mesh.want({ generation: 2 });
+      await here.stable('mesh', 2, 120_000);
+    }
+    for (const name of ['a', 'b']) await here.delete('ClusterCertificate', name);
+    await here.delete('ReplicationCA', 'mesh');
+    await here.cas.until('the CA is gone', () => here.cas.get('mesh') === undefined);
+    if (bed.cluster.auditLog === null) {
+      console.log('requests are not counted: this cluster shows no audit log');
+      return;
+    }
+    const requests = await bed.cluster.audit(
+      ({ user, userAgent = '', stage, requestReceivedTimestamp }) =>
+        stage === 'ResponseComplete' &&
+        user.username.endsWith(':replicert-operator') &&
+        userAgent === 'replicert-operator' &&
+        requestReceivedTimestamp >= began,
+    );
+    const here403 = requests.filter(({ objectRef }) => objectRef?.namespace === namespace);
+    expect(here403.length).toBeGreaterThan(30);
+    expect(here403.filter(({ responseStatus }) => responseStatus?.code === 403)).toEqual([]);
   });
 });

@@ -222,6 +222,45 @@ test('one that was there before its certificate is taken up when that comes', as
   await world.stop();
 });
 
+test('a Secret that says that it is a member of a CA elsewhere wakes that CA only if the CA knows that member, or is asked to', async () => {
+  const watches = new Map<string, Arrival>();
+  const home = { namespace: 'home', name: 'mesh' };
+  /** What a tenant writes in its own namespace. */
+  const says = (name: string, of = home): KubeObject => {
+    const { labels, annotations } = memberMetadata(of, name, `uid-${name}`, 'Retain', 7);
+    const metadata = { name, namespace: 'ns', uid: `secret-${name}`, resourceVersion: '1', labels, annotations };
+    return { metadata, type: 'kubernetes.io/tls', data: {} };
+  };
+  const asking = certificate('asks');
+  Object.assign(asking, { spec: { caRef: { name: 'mesh', namespace: 'home' } } });
+  void serve(server, { replicationcas: [authority('mesh')], clustercertificates: [asking] }, watches);
+  const marks: string[] = [];
+  const mark = (kind: Kind, key: string) => void marks.push(`${kind} ${key}`);
+  const world = new World({ client: server.client(), namespaces: ['ns'], mark, log: silent });
+  world.start();
+  await world.whenSettled(AbortSignal.timeout(10_000));
+  // The CA and its ledger, whose roster has one of whom there is no certificate any more.
+  world.cas.remember({ ...authority('mesh'), metadata: { ...authority('mesh').metadata, namespace: 'home' } });
+  const entry = { uid: 'u', leaf: null, bundle: [], since: 1, grant: null };
+  const ledger = { ...emptyLedger('2026-01-01T00:00:00Z'), roster: new Map([[memberKey('ns', 'known'), entry]]) };
+  const { metadata, ...rest } = ledgerSecret(home, ledger);
+  world.secrets.remember({ ...rest, metadata: { ...metadata, uid: 'ledger', resourceVersion: '1' } });
+  await expect.poll(() => watches.has('secrets')).toBe(true);
+  const woken = async (secret: KubeObject, ca = 'home/mesh'): Promise<boolean> => {
+    marks.length = 0;
+    watches.get('secrets')?.event('ADDED', secret);
+    await expect.poll(() => world.secrets.get(`ns/${secret.metadata.name}`)).toBeDefined();
+    return marks.includes(`ReplicationCA ${ca}`);
+  };
+  expect(await woken(says('forged'))).toBe(false);
+  expect(await woken(says('known')), 'in the roster').toBe(true);
+  expect(await woken(says('asks')), 'its certificate names the CA').toBe(true);
+  // Beside the CA it may be a witness against a ledger that was restored.
+  expect(await woken(says('restored', MESH), 'ns/mesh')).toBe(true);
+  expect(await woken(says('nobody', { ...MESH, name: 'ghost' }), 'ns/ghost'), 'there is no such CA').toBe(false);
+  await world.stop();
+});
+
 /** As it is started when shipped; and garbage is not to count, only what is kept. */
 const WITH_LITTLE_HEAP = ['--max-semi-space-size=8', '--max-old-space-size=128'];
 const many = <T>(count: number, make: (i: number) => T): readonly T[] =>

@@ -126,6 +126,37 @@ describe('slots of several owners', () => {
     expect(['flood', 'e'].map(work.held), 'who comes new is next').toEqual([5, 1]);
   });
 
+  test('those of a part are never all, and within both the owner with the fewest is next', async () => {
+    const slots = new Slots(4);
+    const patient = new Slots(3, 3, slots);
+    const gates: (() => void)[] = [];
+    const running: string[] = [];
+    const add = (from: Slots, owner: string): void => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const work = () => {
+        running.push(owner);
+        gates.push(resolve);
+        return promise;
+      };
+      void from.run(owner, work, forever);
+    };
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    for (let i = 0; i < 10; i++) add(patient, 'slow');
+    await turn();
+    expect(running).toEqual(['slow', 'slow', 'slow']);
+    add(slots, 'quick');
+    add(slots, 'quick');
+    add(patient, 'other');
+    await turn();
+    expect(running.slice(3), 'one slot is left to those who are quick').toEqual(['quick']);
+    gates[0]?.();
+    await turn();
+    expect(running.slice(4), 'the first free one goes to whoever has waited for it').toEqual(['quick']);
+    for (const end of gates.slice(1)) end();
+    await turn();
+    expect(running.slice(5), 'whose turn it is among the patient is not forgotten').toEqual(['other', 'slow', 'slow']);
+  });
+
   test('none stays free while somebody waits, and nobody is forgotten', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 60 }), async (owners) => {

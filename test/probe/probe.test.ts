@@ -7,7 +7,7 @@ import { Canaries, type CanarySet } from '../../src/probe/canary.ts';
 import { combineEvidence } from '../../src/probe/evidence.ts';
 import { Lookups } from '../../src/probe/lookups.ts';
 import { Slots } from '../../src/probe/pacing.ts';
-import { type EndpointObservation, type ProbeRequest, probeEndpoint } from '../../src/probe/probe.ts';
+import { type EndpointObservation, type ProbeRequest, longestLook, probeEndpoint } from '../../src/probe/probe.ts';
 import { type Identity, makeAuthority, makeLeaf } from './pki.ts';
 import { type Material, closedPort, nodeServer, opensslServer, plainServer, slowProxy } from './servers.ts';
 
@@ -236,6 +236,24 @@ test('the handshakes of many probes share a bound', async () => {
   expect(most).toBeLessThanOrEqual(6);
 });
 
+test('a TLS 1.3 server without session tickets at a round trip of 300 ms is provable with a longer timeout', async () => {
+  const only13 = ['-Verify', '1', '-verify_return_error', '-tls1_3', '-num_tickets', '0'];
+  await using server = await opensslServer(trusting(old, next), ...only13);
+  await using slow = await slowProxy(server.port, 150);
+  const seen = await probe(slow.port, { timeoutMs: 20_000 });
+  expect(summary(seen)).toEqual({ '127.0.0.1': { 1: 'yes', 2: 'yes' } });
+}, 120_000);
+
+test.each([
+  [100, 30_000],
+  [5_000, 30_000],
+  [15_000, 30_000],
+  [20_000, 40_000],
+  [60_000, 120_000],
+])('with a timeout of %i ms an address is looked at for %i ms', (timeoutMs, maxMs) => {
+  expect(longestLook(timeoutMs)).toBe(maxMs);
+});
+
 test('who answers slowly, again and again, is given up after a while as a whole', async () => {
   await using server = await nodeServer(trusting(old));
   await using slow = await slowProxy(server.port, 200);
@@ -244,8 +262,23 @@ test('who answers slowly, again and again, is given up after a while as a whole'
   expect(seen).toMatchObject([
     {
       kind: 'unreachable',
-      reason: 'Timeout',
-      message: 'it answers too slowly: after 1 s it was not known what it accepts',
+      reason: 'TooSlow',
+      message:
+        'it answers, but too slowly: after 1 s it was not known what it accepts. Raise spec.probe.timeout to 1s: twice that time is given. A server of TLS 1.3 that gives session tickets is judged sooner',
+    },
+  ]);
+  const endpoints = [{ host: 'slow.test', port: slow.port, instances: 'One' as const, observations: seen }];
+  expect(combineEvidence({ member: 'a', generations: [1, 2], endpoints })).toMatchObject({
+    reason: 'Unreachable',
+    message: expect.stringMatching(/^a at 127\.0\.0\.1:\d+ is not known: it answers, .* is judged sooner\.$/) as string,
+  });
+  // No longer timeout can be given.
+  const last = await probe(slow.port, { timeoutMs: 60_000, maxMs: 1_000 });
+  expect(last).toMatchObject([
+    {
+      reason: 'TooSlow',
+      message:
+        'it answers, but too slowly: after 1 s it was not known what it accepts. A server of TLS 1.3 that gives session tickets is judged sooner; else acknowledge the member',
     },
   ]);
   expect(performance.now() - began).toBeLessThan(2_500);

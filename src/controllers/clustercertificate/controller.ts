@@ -5,6 +5,7 @@ import { secondTime } from '../../runtime/clock.ts';
 import type { Pass, Wake } from '../../runtime/runner.ts';
 import type { Authorities } from '../shared/authorities.ts';
 import type { ControllerClock } from '../shared/clock.ts';
+import { Denials } from '../shared/denials.ts';
 import { caKeyOf, secretNameOf } from '../shared/effective.ts';
 import { tellInvalid, type Teller } from '../shared/invalid.ts';
 import type { Ledgers } from '../shared/ledgers.ts';
@@ -36,6 +37,7 @@ const PATIENCE = 3_000;
 export function clusterCertificateController(tools: ClusterCertificateTools) {
   const { client, world, ledgers, authorities, verdicts, tell, clock } = tools;
   const { now } = clock;
+  const denials = new Denials();
 
   return async function reconcile(key: string, { signal, log }: Pass): Promise<Wake> {
     const kept = world.certificates.get(key);
@@ -71,7 +73,7 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
       else if (acts(plan.work) && facts.issuing !== null) {
         try {
           secret = await perform(
-            { client, secrets: world.secrets, authorities },
+            { client, secrets: world.secrets, authorities, denials },
             plan.work,
             facts,
             facts.issuing,

@@ -8,6 +8,7 @@ import { encodePrivateKey, generatePrivateKey } from '../../pki/keys.ts';
 import { type Client, isAlreadyExists, isInvalid, type ObjectRef, refOf } from '../../runtime/client.ts';
 import { WaitingError } from '../../runtime/runner.ts';
 import type { Authorities } from '../shared/authorities.ts';
+import { type Denials, isDenied } from '../shared/denials.ts';
 import { BACKDATE } from '../shared/effective.ts';
 import { Refusal } from '../shared/refusal.ts';
 import {
@@ -30,6 +31,7 @@ export interface Tools {
   readonly client: Client;
   readonly secrets: View<KeptSecret>;
   readonly authorities: Authorities;
+  readonly denials: Denials;
 }
 
 /** A foreign Secret tells nobody when it goes: its label is not ours. */
@@ -48,21 +50,29 @@ export async function perform(
   now: number,
   signal: AbortSignal,
 ): Promise<MemberSecret> {
+  const name = `Secret ${facts.certificate.metadata.namespace}/${issuing.wish.secretName}`;
+  return tools.denials.attempt(name, async () => {
+    const data = await dataFor(tools, work, facts, issuing, now, signal);
+    return write(tools, facts, issuing, data, signal);
+  });
+}
+
+/** What is to be written; null: labels and annotations only. */
+async function dataFor(
+  tools: Tools,
+  work: Exclude<Work, { kind: 'none' | 'wait' }>,
+  facts: CertificateFacts,
+  issuing: Issuing,
+  now: number,
+  signal: AbortSignal,
+): Promise<Record<string, string> | null> {
   switch (work.kind) {
-    case 'issue': {
-      const data = await issueFiles(tools, work, facts, issuing, now, signal);
-      return write(tools, facts, issuing, data, signal);
-    }
+    case 'issue':
+      return issueFiles(tools, work, facts, issuing, now, signal);
     case 'rebundle':
-      return write(
-        tools,
-        facts,
-        issuing,
-        bundleData(issuing.wish.profile, bundleOf(work.bundle, facts, issuing)),
-        signal,
-      );
+      return bundleData(issuing.wish.profile, bundleOf(work.bundle, facts, issuing));
     case 'label':
-      return write(tools, facts, issuing, null, signal);
+      return null;
   }
 }
 
@@ -172,7 +182,7 @@ async function write(
     return kept;
   } catch (error) {
     if (isAlreadyExists(error)) return standingInTheWay(tools, ref, name, certificate.metadata.name, signal);
-    if (isInvalid(error)) {
+    if (isInvalid(error) && !isDenied(error)) {
       throw new Refusal(
         'SecretConflict',
         `Secret ${name} cannot be changed: ${error instanceof Error ? error.message : ''}. If it is immutable, delete it; it is issued anew.`,

@@ -1,15 +1,16 @@
-import { emptyLedger, type Ledger } from '../../api/ledger.ts';
+import { emptyLedger, type GenerationRecord, type Ledger } from '../../api/ledger.ts';
 import { FINALIZER, ledgerSecretName, REPLICATION_CA, trustConfigMapName } from '../../api/names.ts';
 import type { ReplicationCA } from '../../api/objects.ts';
 import type { Authority } from '../../pki/issue.ts';
 import { type Decision, plan } from '../../rotation/plan.ts';
 import { names, namespaceOf } from '../../rotation/story.ts';
-import { type Client, type ObjectRef, refOf } from '../../runtime/client.ts';
+import { type Client, keyOf, type ObjectRef, refOf } from '../../runtime/client.ts';
 import { secondTime } from '../../runtime/clock.ts';
 import { finalizerStep } from '../../runtime/finalizers.ts';
 import { type Pass, type Wake, WaitingError } from '../../runtime/runner.ts';
 import type { Authorities } from '../shared/authorities.ts';
 import type { ControllerClock } from '../shared/clock.ts';
+import { Denials } from '../shared/denials.ts';
 import { generationsOf } from '../shared/facts.ts';
 import { tellInvalid, type Teller } from '../shared/invalid.ts';
 import type { Ledgers } from '../shared/ledgers.ts';
@@ -49,6 +50,7 @@ export function replicationCAController(tools: ReplicationCATools) {
   const { now } = clock;
   const writtenAt = new Map<string, number>();
   const events = new ReplicationCAEvents(tell);
+  const denials = new Denials();
 
   return async function reconcile(key: string, { signal, log }: Pass): Promise<Wake> {
     const kept = world.cas.get(key);
@@ -75,25 +77,33 @@ export function replicationCAController(tools: ReplicationCATools) {
       );
       await writeStatus(client, REPLICATION_CA, world.cas, kept, empty, signal);
     }
-    if (kept.meta.finalizers.own === null && !kept.meta.deleting) {
-      const step = finalizerStep(kept.meta, FINALIZER);
-      if (step.case === 'add')
-        world.cas.remember(
-          await client.patch(REPLICATION_CA, ref, { type: 'json', operations: step.patch }, { signal }),
-        );
-    }
     if (!kept.meta.deleting) await rights.settle(namespace, true, signal);
     const began = performance.now();
     const outcome = await act(kept, ca, ref, signal, log);
     world.pace.looked(key, began);
-    if (kept.meta.deleting) {
-      const refusal = outcome.rotation === null ? hiddenMembers() : null;
-      if (refusal !== null) return conclude(world.cas.get(key) ?? kept, { ...outcome, refusal }, signal);
-      await removeAuthority(tools, kept, ca, outcome, signal);
-      return { kind: 'onChange' };
-    }
-    return conclude(world.cas.get(key) ?? kept, outcome, signal);
+    const refusal = kept.meta.deleting ? await remove(kept, outcome, signal) : outcome.refusal;
+    if (kept.meta.deleting && refusal === null) return { kind: 'onChange' };
+    return conclude(world.cas.get(key) ?? kept, { ...outcome, refusal }, signal);
   };
+
+  /** @returns why it cannot be let go; null: it is, or says itself whom it waits for */
+  async function remove(kept: Kept<'ReplicationCA'>, outcome: Outcome, signal: AbortSignal): Promise<Refusal | null> {
+    const hidden = outcome.rotation === null ? hiddenMembers() : null;
+    if (hidden !== null) return hidden;
+    const what = `What ReplicationCA ${keyOf(kept.meta)} leaves behind`;
+    return refusalOf(() => denials.attempt(what, () => removeAuthority(tools, kept, outcome.ca, outcome, signal)));
+  }
+
+  async function protect(kept: Kept<'ReplicationCA'>, ref: ObjectRef, signal: AbortSignal): Promise<void> {
+    const step = finalizerStep(kept.meta, FINALIZER);
+    if (step.case !== 'add') return;
+    const patch = { type: 'json', operations: step.patch } as const;
+    world.cas.remember(
+      await denials.attempt(`The finalizer of ReplicationCA ${keyOf(ref)}`, () =>
+        client.patch(REPLICATION_CA, ref, patch, { signal }),
+      ),
+    );
+  }
 
   /** Without a ledger nobody knows by name who the members are in a namespace that is not seen. */
   function hiddenMembers(): Refusal | null {
@@ -114,7 +124,7 @@ export function replicationCAController(tools: ReplicationCATools) {
     const base = { ca, alarm: null, rotation: null, bundleSha256: null };
     let known: Ledger | null = null;
     try {
-      const read = await judged(ref, kept.meta.deleting, signal);
+      const read = await judged(kept, ref, signal);
       if (read === null) return { ...base, ledger: null, refusal: null };
       known = read.ledger;
       const wrong = kept.meta.deleting ? null : clock.refusal();
@@ -124,14 +134,10 @@ export function replicationCAController(tools: ReplicationCATools) {
       const generations = generationsOf(world.secrets, ca.metadata.namespace, ledger);
       const bundle = bundleOf(ledger, generations);
       const rotation = { ...moved, generations };
-      let refusal =
-        moved.decision.stalled === null ? null : new Refusal('GenerationUnavailable', moved.decision.stalled.message);
-      try {
-        await keepHouse(kept, ref, ledger, bundle, signal);
-      } catch (error) {
-        if (!(error instanceof Refusal)) throw error;
-        refusal ??= error;
-      }
+      const { stalled } = moved.decision;
+      const unavailable = stalled === null ? null : new Refusal('GenerationUnavailable', stalled.message);
+      const untidy = await keepHouse(kept, ref, ledger, bundle, signal);
+      const refusal = unavailable ?? moved.refusal ?? untidy;
       return { ca, refusal, alarm: alarmOf(kept, ledger), ledger, rotation, bundleSha256: bundle?.sha256 ?? null };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -140,9 +146,11 @@ export function replicationCAController(tools: ReplicationCATools) {
   }
 
   /** As readLedger, and lets everybody know who is about to write a member's Secret. */
-  async function judged(ref: ObjectRef, deleting: boolean, signal: AbortSignal) {
-    const key = `${ref.namespace}/${ref.name}`;
+  async function judged(kept: Kept<'ReplicationCA'>, ref: ObjectRef, signal: AbortSignal) {
+    const key = keyOf(ref);
+    const { deleting } = kept.meta;
     try {
+      if (kept.meta.finalizers.own === null && !deleting) await protect(kept, ref, signal);
       const read = await readLedger(ref, deleting, signal);
       if (read !== null) verdicts.good(key, read.ledger.epoch);
       return read;
@@ -210,30 +218,30 @@ export function replicationCAController(tools: ReplicationCATools) {
       return { signers, facts, decision: plan(facts, now()) };
     };
     let { signers, facts, decision } = await decide();
-    if (decision.step.kind === 'rest') return { facts, decision };
+    if (decision.step.kind === 'rest') return { facts, decision, refusal: null };
 
     const live = await readLedger(ref, kept.meta.deleting, signal);
     if (live === null) throw new Error(`the ledger of ${ref.namespace}/${ref.name} is gone`);
     ({ read, ledger } = live);
     ({ signers, facts, decision } = await decide());
-    const { step } = decision;
-    if (step.kind === 'rest') return { facts, decision };
-
-    let next: Ledger;
-    if (step.kind === 'mint') {
-      next = await mint(
-        { client, secrets: world.secrets, authorities },
-        ca,
-        ledger,
-        [...signers.values()],
-        step.generation,
-        now(),
-        signal,
-      );
-    } else {
-      next = step.ledger;
+    let refusal: Refusal | null = null;
+    let next: Ledger | null = null;
+    if (decision.step.kind === 'mint') {
+      const { generation } = decision.step;
+      const made = await make(ca, ref, { read, ledger }, signers, generation, signal);
+      if (made instanceof Refusal) {
+        if (ledger.signer === null) throw made;
+        // The mesh goes on as it is: who joins or leaves is not to wait for a generation that cannot be made.
+        refusal = made;
+        const pending = { reason: made.reason, message: `Generation ${generation} is wanted. ${made.message}` };
+        decision = { ...plan({ ...facts, wish: { ...facts.wish, paused: true } }, now()), pending };
+      } else next = made;
     }
-    await ledgers.commit(ref, read, next, signal);
+    if (decision.step.kind === 'commit') {
+      next = decision.step.ledger;
+      await ledgers.commit(ref, read, next, signal);
+    }
+    if (next === null) return { facts, decision, refusal };
     log.info(
       { epoch: next.epoch, stage: next.rotation?.stage ?? 'Stable', signer: next.signer },
       'the ledger moved on',
@@ -243,22 +251,63 @@ export function replicationCAController(tools: ReplicationCATools) {
       if (reason === 'Acknowledged') log.info({ epoch: next.epoch, reason }, note);
     events.moved(kept.meta, decision, ledger, next);
     const after: Decision = { ...decision, ledger: next };
-    return { facts: { ...facts, ledger: next }, decision: after };
+    return { facts: { ...facts, ledger: next }, decision: after, refusal };
   }
 
+  /** @returns the ledger that names the new generation, as it was written; or why none can be made, or named */
+  async function make(
+    ca: ReplicationCA,
+    ref: ObjectRef,
+    { read, ledger }: { read: LedgerSecret; ledger: Ledger },
+    signers: ReadonlyMap<number, Authority>,
+    generation: number,
+    signal: AbortSignal,
+  ): Promise<Ledger | Refusal> {
+    const what = `The Secret of generation ${generation} of ReplicationCA ${keyOf(ref)}`;
+    const parts = { client, secrets: world.secrets, authorities };
+    let next: Ledger | null = null;
+    try {
+      ledgers.checkWritable(ref);
+      next = await denials.attempt(what, () =>
+        mint(parts, ca, ledger, [...signers.values()], generation, now(), signal),
+      );
+      await ledgers.commit(ref, read, next, signal);
+      return next;
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      await discard(ref, next?.generations[generation], signal);
+      return error;
+    }
+  }
+
+  /** A generation that the ledger may not name: nobody else knows of it, and the next attempt would leave another one behind. */
+  async function discard(ref: ObjectRef, record: GenerationRecord | undefined, signal: AbortSignal): Promise<void> {
+    const kept = record === undefined ? undefined : world.secrets.get(`${ref.namespace}/${record.secretName}`);
+    if (kept === undefined) return;
+    authorities.forget(kept.meta);
+    await refusalOf(() => denials.attempt(`Secret ${keyOf(kept.meta)}`, () => release(client, kept, true, signal)));
+  }
+
+  /** Everything that can be done is done, also when one thing is refused. @returns the first refusal; null: there was none */
   async function keepHouse(
     kept: Kept<'ReplicationCA'>,
     ref: ObjectRef,
     ledger: Ledger,
     bundle: Bundle | null,
     signal: AbortSignal,
-  ): Promise<void> {
-    if (kept.meta.deleting) return;
+  ): Promise<Refusal | null> {
+    if (kept.meta.deleting) return null;
+    let first: Refusal | null = null;
+    const tidy = async (what: string, write: () => Promise<void>): Promise<boolean> => {
+      const refusal = await refusalOf(() => denials.attempt(what, write));
+      first ??= refusal;
+      return refusal === null;
+    };
     const secrets = [...world.secretsOf(`${ref.namespace}/${ref.name}`)];
     for (const left of leftovers(ledger, secrets)) {
       authorities.forget(left.meta);
       if (left.meta.deleting && left.meta.finalizers.own === null) continue;
-      await release(client, left, true, signal);
+      if (!(await tidy(`Secret ${keyOf(left.meta)}`, () => release(client, left, true, signal)))) continue;
       tell(
         REPLICATION_CA,
         kept.meta,
@@ -269,9 +318,14 @@ export function replicationCAController(tools: ReplicationCATools) {
     }
     const named = new Set(Object.values(ledger.generations).map(({ secretUid }) => secretUid));
     for (const secret of secrets) {
-      if (secret.kind === 'ledger' || named.has(secret.meta.uid)) await guard(client, world.secrets, secret, signal);
+      if (secret.kind === 'ledger' || named.has(secret.meta.uid))
+        await tidy(`Secret ${keyOf(secret.meta)}`, () => guard(client, world.secrets, secret, signal));
     }
-    if (bundle !== null) await publish(client, world.trusts, ref, bundle, signal);
+    if (bundle !== null)
+      await tidy(`ConfigMap ${ref.namespace}/${trustConfigMapName(ref.name)}, in which the bundle is published,`, () =>
+        publish(client, world.trusts, ref, bundle, signal),
+      );
+    return first;
   }
 
   /** Somebody is deleting what the mesh still needs; our finalizer holds it, for now. */
@@ -336,6 +390,17 @@ export function replicationCAController(tools: ReplicationCATools) {
         wakes.push(0);
     }
     return wakes.length === 0 ? { kind: 'onChange' } : { kind: 'after', ms: Math.min(...wakes) };
+  }
+}
+
+/** The refusal in which something ends; null: it was done. */
+async function refusalOf(work: () => Promise<unknown>): Promise<Refusal | null> {
+  try {
+    await work();
+    return null;
+  } catch (error) {
+    if (error instanceof Refusal) return error;
+    throw error;
   }
 }
 

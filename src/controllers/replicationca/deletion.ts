@@ -6,8 +6,9 @@ import { finalizerStep } from '../../runtime/finalizers.ts';
 import type { Authorities } from '../shared/authorities.ts';
 import type { ControllerClock } from '../shared/clock.ts';
 import { condition, nextConditions, progress, writeStatus } from '../shared/status.ts';
-import { CONFIG_MAPS } from '../shared/secrets.ts';
-import type { Kept, World } from '../shared/world.ts';
+import { caKeyOf, secretNameOf } from '../shared/effective.ts';
+import { CONFIG_MAPS, type KeptSecret } from '../shared/secrets.ts';
+import { type Kept, objectOf, type World } from '../shared/world.ts';
 import { allows } from '../clustercertificate/observe.ts';
 import { release } from './housekeeping.ts';
 import type { Outcome } from './status.ts';
@@ -59,19 +60,33 @@ export async function removeAuthority(
 }
 
 /**
- * Whoever still has a ClusterCertificate that this CA serves (nobody is served whose object is being deleted, however long somebody's
- * finalizer holds it), or may have one where nobody looks. In a rotation the roster keeps the others:
+ * Whoever lives on this CA: has a Secret of it and a ClusterCertificate that it serves (nobody is served whose object is being deleted,
+ * however long somebody's finalizer holds it), or may have them where nobody looks. Who was never given a Secret loses nothing; and that
+ * a Secret says whose it is does not make it one of ours, as long as the roster tells. In a rotation the roster keeps the others:
  * a CA that is created again goes on with them, not with an empty mesh that has nothing to prove.
  */
-function membersLeft(world: World, ca: ReplicationCA, outcome: Outcome): ReadonlySet<string> {
+function membersLeft(world: World, ca: ReplicationCA, { ledger }: Outcome): ReadonlySet<string> {
   const { namespace, name } = ca.metadata;
-  const served = [...world.certificatesOf(`${namespace}/${name}`)].filter((key) => {
-    const home = namespaceOf(key);
-    if (world.certificates.get(key)?.meta.deleting === true) return false;
-    return home === namespace || allows(ca, home);
+  const self = `${namespace}/${name}`;
+  const holders = [...world.secretsOf(self)].flatMap((secret) => {
+    if (secret.kind !== 'member' && secret.kind !== 'unclaimed') return [];
+    const member = secret.certificate;
+    const home = namespaceOf(member);
+    if (ledger !== null && !ledger.roster.has(member)) return [];
+    if (home !== namespace && !allows(ca, home)) return [];
+    return isAskedFor(secret, self, world.certificates.get(member)) ? [member] : [];
   });
-  const roster = [...(outcome.rotation?.decision.ledger.roster.keys() ?? [])];
-  return new Set([...served, ...roster.filter((member) => !world.certificates.watches(namespaceOf(member)))]);
+  const hidden = [...(ledger?.roster.keys() ?? [])].filter(
+    (member) => !world.certificates.watches(namespaceOf(member)),
+  );
+  return new Set([...holders, ...hidden]);
+}
+
+/** A certificate that cannot be read any more may well ask for the Secret that was made for it. */
+function isAskedFor({ meta }: KeptSecret, ca: string, kept: Kept<'ClusterCertificate'> | undefined): boolean {
+  if (kept === undefined || kept.meta.deleting) return false;
+  const certificate = objectOf(kept);
+  return certificate === null || (caKeyOf(certificate) === ca && secretNameOf(certificate) === meta.name);
 }
 
 function namespaceOf(key: string): string {

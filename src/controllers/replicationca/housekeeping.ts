@@ -3,15 +3,9 @@ import type { GenerationRecord, Ledger } from '../../api/ledger.ts';
 import { CA_SECRET_TYPE, FINALIZER, trustConfigMapName } from '../../api/names.ts';
 import { encodeBundle } from '../../pki/bundle.ts';
 import type { Certificate } from '../../pki/certificate.ts';
-import {
-  type Client,
-  isAlreadyExists,
-  isForbidden,
-  isInvalid,
-  isNotFound,
-  type ObjectRef,
-} from '../../runtime/client.ts';
+import { type Client, isAlreadyExists, isInvalid, isNotFound, type ObjectRef } from '../../runtime/client.ts';
 import { finalizerStep } from '../../runtime/finalizers.ts';
+import { isDenied } from '../shared/denials.ts';
 import { Refusal } from '../shared/refusal.ts';
 import {
   CONFIG_MAPS,
@@ -57,7 +51,7 @@ export async function publish(
     try {
       trusts.remember(await client.patch(CONFIG_MAPS, ref, { type: 'merge', body }, { signal }));
     } catch (error) {
-      if (!isInvalid(error)) throw error;
+      if (!isInvalid(error) || isDenied(error)) throw error;
       throw new Refusal(
         'TrustConflict',
         `ConfigMap ${ref.namespace}/${ref.name}, in which the bundle is published, cannot be changed (immutable?). Delete it; it is made anew.`,
@@ -69,13 +63,6 @@ export async function publish(
   try {
     trusts.remember(await client.create(CONFIG_MAPS, object, { signal }));
   } catch (error) {
-    if ((isForbidden(error) || isInvalid(error)) && error instanceof Error) {
-      throw new Refusal(
-        'TrustConflict',
-        `ConfigMap ${ref.namespace}/${ref.name}, in which the bundle is published, cannot be made: ${error.message}. Let the operator make it (admission policies, quotas); members' Secrets are not affected.`,
-        30_000,
-      );
-    }
     if (!isAlreadyExists(error)) throw error;
     throw new Refusal(
       'TrustConflict',
@@ -128,6 +115,6 @@ export async function release(client: Client, kept: KeptSecret, remove: boolean,
       await client.patch(SECRETS, kept.meta, { type: 'json', operations: step.patch }, { signal });
   } catch (error) {
     // Gone, or another object by now: both are what was wanted.
-    if (!isNotFound(error) && !isInvalid(error)) throw error;
+    if (isDenied(error) || (!isNotFound(error) && !isInvalid(error))) throw error;
   }
 }

@@ -6,7 +6,7 @@ import { Canaries } from '../../probe/canary.ts';
 import { combineEvidence } from '../../probe/evidence.ts';
 import { Lookups } from '../../probe/lookups.ts';
 import { Pacer, Slots } from '../../probe/pacing.ts';
-import { type EndpointObservation, probeEndpoint } from '../../probe/probe.ts';
+import { type EndpointObservation, isPatient, longestLook, probeEndpoint } from '../../probe/probe.ts';
 import { Sessions } from '../../probe/sessions.ts';
 import { type Client, keyOf } from '../../runtime/client.ts';
 import type { Pass, Wake } from '../../runtime/runner.ts';
@@ -49,6 +49,11 @@ interface Answer {
   readonly at: number;
 }
 
+/** Of 16: looks that may take longer than usual never hold all of them, so that whoever has not asked for that waits no longer than before. */
+const PATIENT_SLOTS = 12;
+/** A peer with 64 members that all use up their time takes as many looks in a row as these slots need for it. */
+const LOOKS_IN_A_PASS = 6;
+
 /** A ledger that cannot be used says so on its ReplicationCA; the peer looks again now and then. */
 const LEDGER_RETRY = 10_000;
 
@@ -59,6 +64,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
   const canaries = new Canaries(randomBytes);
   const sessions = new Sessions(now);
   const slots = new Slots();
+  const patientSlots = new Slots(PATIENT_SLOTS, PATIENT_SLOTS, slots);
   const lookups = new Lookups();
   const pacer = new Pacer<EndpointObservation[]>({
     now,
@@ -125,7 +131,8 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
       if (member.seen !== null) seen.set(member.name, seenBefore(member, member.seen));
     let answers: Answer[];
     try {
-      answers = await Promise.all(questions.map((question) => ask(facts, question, signal)));
+      const inTime = AbortSignal.any([signal, AbortSignal.timeout(LOOKS_IN_A_PASS * longestLook(facts.timeout))]);
+      answers = await Promise.all(questions.map((question) => ask(facts, question, inTime)));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       return blind(new Refusal('CANotReady', `${error.message} See ReplicationCA ${keyOf(ca)}.`), peer.status?.members);
@@ -177,7 +184,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
               ? {}
               : { sessions: { ...wanted, kept: sessions.of(keyOf(facts.ca), kept.fingerprint, endpoint) } }),
             lookups,
-            slots,
+            slots: isPatient(facts.timeout) ? patientSlots : slots,
             owner: keyOf(facts.ca),
             begun,
             signal,

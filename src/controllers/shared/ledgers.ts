@@ -11,6 +11,7 @@ import {
 } from '../../runtime/client.ts';
 import { WaitingError } from '../../runtime/runner.ts';
 import { FreshRead } from './freshly.ts';
+import { Denials, isDenied } from './denials.ts';
 import { Refusal } from './refusal.ts';
 import {
   isProblem,
@@ -31,6 +32,7 @@ export class Ledgers {
   readonly #client: Client;
   readonly #secrets: World['secrets'];
   readonly #takeUp: (raw: KubeObject) => KeptSecret;
+  readonly #denials = new Denials();
   readonly #reads = new Map<string, FreshRead<LedgerSecret | null>>();
 
   constructor(client: Client, world: Pick<World, 'secrets' | 'takeUp'>) {
@@ -79,7 +81,9 @@ export class Ledgers {
 
   async create(ca: ObjectRef, ledger: Ledger, signal: AbortSignal): Promise<void> {
     try {
-      this.#secrets.remember(await this.#client.create(SECRETS, ledgerSecret(ca, ledger), { signal }));
+      const object = ledgerSecret(ca, ledger);
+      const created = await this.#attempt(ca, () => this.#client.create(SECRETS, object, { signal }));
+      this.#secrets.remember(created);
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
       const standing = await this.#client.get(SECRETS, refOf(ca), { signal });
@@ -96,18 +100,27 @@ export class Ledgers {
   /** One update that fails with a Conflict when anybody else wrote since `read`. */
   async commit(ca: ObjectRef, read: LedgerSecret, ledger: Ledger, signal: AbortSignal): Promise<LedgerSecret> {
     const object = ledgerSecret(ca, ledger, read.meta.resourceVersion);
-    const kept = this.#secrets.remember(await this.#update(ca, object, signal));
+    const kept = this.#secrets.remember(await this.#attempt(ca, () => this.#update(ca, object, signal)));
     if (kept.kind === 'unclaimedLedger') throw new WaitingError(`ReplicationCA ${keyOf(ca)} is gone`, 200);
     if (kept.kind !== 'ledger' || isProblem(kept.ledger))
       throw new Error(`the ledger of ${keyOf(ca)} did not come back as it was written`);
     return kept;
   }
 
+  /** @throws Refusal if the API server has denied to change it a moment ago, so that nothing be made that it could not name */
+  checkWritable(ca: ObjectRef): void {
+    this.#denials.check(nameOf(ca));
+  }
+
+  #attempt<T>(ca: ObjectRef, write: () => Promise<T>): Promise<T> {
+    return this.#denials.attempt(nameOf(ca), write);
+  }
+
   async #update(ca: ObjectRef, object: KubeObject, signal: AbortSignal): Promise<KubeObject> {
     try {
       return await this.#client.update(SECRETS, object, { signal });
     } catch (error) {
-      if (!isInvalid(error)) throw error;
+      if (!isInvalid(error) || isDenied(error)) throw error;
       throw new Refusal(
         'LedgerInvalid',
         `Secret ${keyOf(refOf(ca))}, the ledger, cannot be changed (immutable?). Save it (kubectl get -o yaml), delete it and remove its finalizer, and create what was saved without \`immutable\`.`,
@@ -115,6 +128,10 @@ export class Ledgers {
       );
     }
   }
+}
+
+function nameOf(ca: ObjectRef): string {
+  return `Secret ${keyOf(refOf(ca))}, the ledger,`;
 }
 
 function refOf(ca: ObjectRef): ObjectRef {

@@ -158,6 +158,7 @@ export function keepSecret(raw: KubeObject, claims: Claims): KeptSecret {
       };
     }
     case ROLES.generation:
+      if (type !== CA_SECRET_TYPE) return { kind: 'stray', meta, ca };
       return {
         kind: 'generation',
         meta,

@@ -326,9 +326,23 @@ export class World {
     }
   }
 
-  #markRotationOf({ ca, certificate }: MemberSecret | UnclaimedSecret): void {
+  #markRotationOf(kept: MemberSecret | UnclaimedSecret): void {
+    const { ca, certificate } = kept;
     for (const peer of this.#peersByMember.get(certificate)) this.#mark('ReplicationPeer', peer);
-    this.#mark('ReplicationCA', ca, { after: this.#rotates(ca) ? 0 : this.pace.rest(ca, SECRET_WINDOW) });
+    if (!this.#concerns(ca, kept)) return;
+    const ledger = this.#ledgerOf(ca);
+    this.#mark('ReplicationCA', ca, { after: ledger?.rotation == null ? this.pace.rest(ca, SECRET_WINDOW) : 0 });
+  }
+
+  /**
+   * Whether a CA is to look at a Secret that says that it is a member's of it. Whoever may write Secrets in some watched namespace can
+   * have any number of them say so. Beside the CA each one counts: it may be a witness against a ledger that was restored.
+   */
+  #concerns(ca: string, { meta, certificate }: MemberSecret | UnclaimedSecret): boolean {
+    if (this.certificatesOf(ca).has(certificate)) return true;
+    const authority = this.cas.get(ca);
+    if (authority === undefined) return false;
+    return meta.namespace === authority.meta.namespace || this.#ledgerOf(ca)?.roster.has(certificate) === true;
   }
 
   /** Of a thousand members, only those are looked at whose decision changed. */
@@ -360,9 +374,9 @@ export class World {
     for (const peer of peers) this.#mark('ReplicationPeer', peer, { low });
   }
 
-  #rotates(ca: string): boolean {
+  #ledgerOf(ca: string) {
     const [namespace, name = ''] = ca.split('/');
-    return readLedger(this.secrets.get(`${namespace}/${ledgerSecretName(name)}`))?.rotation != null;
+    return readLedger(this.secrets.get(`${namespace}/${ledgerSecretName(name)}`));
   }
 }
 
