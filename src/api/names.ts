@@ -79,6 +79,8 @@ export const ANNOTATIONS = {
   certificateUid: 'replicert.io/certificate-uid',
   /** What becomes of the Secret when its ClusterCertificate is deleted: Retain or Delete. */
   deletionPolicy: 'replicert.io/deletion-policy',
+  /** Keys of the Secret that are outputs, with commas between them: those that are no more asked for are taken out. */
+  outputs: 'replicert.io/outputs',
   /** Lower-case hex SHA-256 of the certificate in a generation Secret. */
   fingerprint: 'replicert.io/fingerprint',
 } as const;
@@ -87,6 +89,8 @@ export const ANNOTATIONS = {
 export const SECRET_KEYS = { certificate: 'tls.crt', privateKey: 'tls.key', bundle: 'ca.crt' } as const;
 /** Key of a passphrase Secret where the reference names none. */
 export const PASSPHRASE_KEY = 'passphrase';
+/** Key of a password Secret where the reference names none. */
+export const PASSWORD_KEY = 'password';
 
 /** Longest metadata.name of a ReplicationCA: `<name> G<n>` fits a common name, derived names fit labels. */
 export const MAX_CA_NAME = 52;

@@ -9,12 +9,13 @@ import { caKeyOf, secretNameOf } from '../shared/effective.ts';
 import { tellInvalid, type Teller } from '../shared/invalid.ts';
 import type { Ledgers } from '../shared/ledgers.ts';
 import { Refusal } from '../shared/refusal.ts';
-import { isProblem, type MemberSecret, SECRETS } from '../shared/secrets.ts';
+import { isProblem, type LedgerSecret, type MemberSecret, SECRETS } from '../shared/secrets.ts';
 import { writeStatus } from '../shared/status.ts';
 import type { Verdicts } from '../shared/verdicts.ts';
 import { type Kept, objectOf, type World } from '../shared/world.ts';
 import type { CertificateFacts } from './facts.ts';
 import { leftoverOf, observe } from './observe.ts';
+import { Outputs } from './outputs.ts';
 import { deleteLeftover, perform } from './perform.ts';
 import { type Plan, planCertificate, type Work } from './plan.ts';
 import { statusOf } from './status.ts';
@@ -35,6 +36,7 @@ const PATIENCE = 3_000;
 /** Keeps one member's Secret as the ledger and its spec want it: observe -> plan -> (read the ledger live, plan again) -> perform. */
 export function clusterCertificateController(tools: ClusterCertificateTools) {
   const { client, world, ledgers, authorities, verdicts, tell, clock } = tools;
+  const outputs = new Outputs(client, world.passwords);
   const { now } = clock;
 
   return async function reconcile(key: string, { signal, log }: Pass): Promise<Wake> {
@@ -49,7 +51,11 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
 
     await readSecret(certificate, signal);
     const ca = refOf(caKeyOf(certificate));
-    let facts = observe(world, certificate, ledgers.cached(ca));
+    const gather = async (ledger: LedgerSecret | null): Promise<CertificateFacts> => {
+      const known = observe(world, certificate, ledger);
+      return { ...known, outputs: await outputs.expect(known, signal) };
+    };
+    let facts = await gather(ledgers.cached(ca));
     let plan = planCertificate(facts, now());
     let { secret } = facts;
     const wrongClock = clock.refusal();
@@ -62,7 +68,7 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
       // Its CA has not been judged yet in this process; that is a matter of moments.
       if (verdicts.of(facts.ca) === null) return { kind: 'after', ms: 200 };
       // Nothing is signed on hearsay: the decision is made again on the ledger as it is.
-      facts = observe(world, certificate, await ledgers.live(ca));
+      facts = await gather(await ledgers.live(ca));
       plan = planCertificate(facts, now());
       ({ secret } = facts);
       ({ refusal } = plan);
@@ -71,7 +77,7 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
       else if (acts(plan.work) && facts.issuing !== null) {
         try {
           secret = await perform(
-            { client, secrets: world.secrets, authorities },
+            { client, secrets: world.secrets, authorities, outputs },
             plan.work,
             facts,
             facts.issuing,
@@ -83,7 +89,9 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
             { work: plan.work.kind, secret: secret.meta.name, epoch: secret.epoch },
             'wrote the Secret of a member',
           );
-          plan = planCertificate({ ...facts, secret }, now());
+          facts = { ...facts, secret };
+          facts = { ...facts, outputs: await outputs.expect(facts, signal) };
+          plan = planCertificate(facts, now());
         } catch (error) {
           if (!(error instanceof Refusal)) throw error;
           refusal = error;
@@ -178,6 +186,15 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
         'BundleWritten',
         `Secret ${secret.meta.name} trusts ${bundle} (${work.because})`,
       );
+    } else if (work.kind === 'outputs') {
+      const held = secret.outputs.size === 0 ? 'has no outputs' : `holds ${[...secret.outputs.keys()].join(', ')}`;
+      tell(
+        CLUSTER_CERTIFICATE,
+        metadata,
+        'Normal',
+        'OutputsWritten',
+        `Secret ${secret.meta.name} ${held} (${work.because})`,
+      );
     }
   }
 
@@ -190,6 +207,7 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     const left = certificate === undefined ? null : leftoverOf(world.secrets, certificate);
     if (left !== null && (await isGone(key, signal))) await deleteLeftover({ client }, left, signal);
     world.deleted.delete(key);
+    outputs.forget(key);
     return { kind: 'onChange' };
   }
 

@@ -15,12 +15,12 @@ import { isProbed, seenOf } from '../replicationpeer/observe.ts';
 import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
 import type { CertificateFacts, Issuing, Sighting } from './facts.ts';
 
-/** Gathers the facts from what is known. The ledger is given, because whoever is about to act reads it live. */
+/** What is known without asking anybody: all but the outputs. The ledger is given, because whoever is about to act reads it live. */
 export function observe(
   world: World,
   certificate: ClusterCertificate,
   ledgerSecret: LedgerSecret | null,
-): CertificateFacts {
+): Omit<CertificateFacts, 'outputs'> {
   const { metadata } = certificate;
   const ca = caKeyOf(certificate);
   const found = findCa(world, certificate, ca);

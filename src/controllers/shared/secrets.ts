@@ -46,6 +46,9 @@ export interface MemberContent {
   readonly bundleSha256: string;
 }
 
+/** Digests (`outputDigest`) of what outputs hold, by key. */
+export type OutputDigests = ReadonlyMap<string, string>;
+
 interface OfMember extends HasMeta {
   /** `namespace/name` of the ReplicationCA that it was issued under. */
   readonly ca: string;
@@ -60,6 +63,8 @@ export interface MemberSecret extends OfMember {
   readonly type: string;
   /** Ours, and those that the ClusterCertificate asks for. */
   readonly labels: Readonly<Record<string, string>>;
+  /** What its outputs hold, by key. */
+  readonly outputs: OutputDigests;
   /** A problem when the content cannot be read. */
   readonly content: MemberContent | { readonly problem: string };
 }
@@ -148,13 +153,15 @@ export function keepSecret(raw: KubeObject, claims: Claims): KeptSecret {
         },
       };
       if (claimant === null) return { kind: 'unclaimed', ...common };
+      const outputs = readOutputs(data, annotations[ANNOTATIONS.outputs]);
       return {
         kind: 'member',
         ...common,
         // A copy: a slice would keep the whole text in memory.
         type: Buffer.from(type.slice(0, MAX_TYPE)).toString(),
         labels: only(labels, [...OUR_LABELS, ...keysOf(claimant.spec.secretTemplate?.labels)]),
-        content: attempt(() => readContent(data, annotations[ANNOTATIONS.epoch] ?? '')),
+        outputs,
+        content: attempt(() => readContent(data, outputs, annotations[ANNOTATIONS.epoch] ?? '')),
       };
     }
     case ROLES.generation:
@@ -175,7 +182,8 @@ export function keepSecret(raw: KubeObject, claims: Claims): KeptSecret {
 }
 
 const OUR_LABELS = Object.values(LABELS);
-const OUR_ANNOTATIONS = Object.values(ANNOTATIONS);
+// What outputs there are is kept as such.
+const OUR_ANNOTATIONS = Object.values(ANNOTATIONS).filter((name) => name !== ANNOTATIONS.outputs);
 /** Longer than any type that a profile has, to be compared and shown. */
 const MAX_TYPE = 253;
 
@@ -210,6 +218,24 @@ export function isProblem(value: object): value is { readonly problem: string } 
   return 'problem' in value;
 }
 
+/** More than a spec and a profile can ask for; who writes more into an annotation has made it up. */
+const MAX_OUTPUTS = 64;
+
+/** The keys that the annotation names, without which what is no more asked for would stay, and what they hold. */
+function readOutputs(data: Data, annotation = ''): OutputDigests {
+  const keys = annotation.slice(0, MAX_OUTPUTS * 64).split(',', MAX_OUTPUTS);
+  const named = keys.filter((key) => /^[A-Za-z0-9._-]{1,63}$/.test(key));
+  return new Map(
+    named.map((key) => {
+      const value = data[key];
+      return [Buffer.from(key).toString(), typeof value === 'string' ? outputDigest(value) : ''];
+    }),
+  );
+}
+
+/** Of what an output holds, as the API has it: base64. */
+export const outputDigest = (base64: string): string => sha256(base64);
+
 type Data = Readonly<Record<string, unknown>>;
 
 function dataOf(raw: KubeObject): Data {
@@ -217,18 +243,21 @@ function dataOf(raw: KubeObject): Data {
   return typeof data === 'object' && data !== null ? { ...data } : {};
 }
 
+/** The text under one key of a Secret. Throws when there is none. */
+export const textIn = (raw: KubeObject, key: string): string => text(dataOf(raw), key);
+
 function text(data: Data, key: string): string {
   const value = data[key];
   if (typeof value !== 'string') throw new Error(`key ${key} is missing`);
   return Buffer.from(value, 'base64').toString('utf8');
 }
 
-function readContent(data: Data, epoch: string): MemberContent {
+function readContent(data: Data, outputs: OutputDigests, epoch: string): MemberContent {
   const leafPem = text(data, SECRET_KEYS.certificate);
   const keyPem = text(data, SECRET_KEYS.privateKey);
   const bundlePem = text(data, SECRET_KEYS.bundle);
   return {
-    revision: revisionOf({ leafPem, keyPem, bundlePem }, epoch),
+    revision: revisionOf({ leafPem, keyPem, bundlePem }, outputs, epoch),
     ...readPair(leafPem, keyPem),
     keyPem: encodingOf(keyPem),
     ...readBundle(bundlePem),
@@ -293,8 +322,9 @@ export interface MemberFiles {
   readonly bundlePem: string;
 }
 
-function revisionOf({ leafPem, keyPem, bundlePem }: MemberFiles, epoch: string): string {
-  return sha256([epoch, leafPem, keyPem, bundlePem].join('\n')).slice(0, 8);
+function revisionOf({ leafPem, keyPem, bundlePem }: MemberFiles, outputs: OutputDigests, epoch: string): string {
+  const others = [...outputs].toSorted(([a], [b]) => (a < b ? -1 : 1)).flat();
+  return sha256([epoch, leafPem, keyPem, bundlePem, ...others].join('\n')).slice(0, 8);
 }
 
 const base64 = (content: string): string => Buffer.from(content, 'utf8').toString('base64');

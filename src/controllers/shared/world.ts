@@ -15,8 +15,9 @@ import {
 import type { ClusterCertificate, ObjectOf, ReplicationCA, ReplicationPeer } from '../../api/objects.ts';
 import { type Parsed, parseObject } from '../../api/parse.ts';
 import { type Client, type KubeObject, keyOf } from '../../runtime/client.ts';
-import { caKeyOf, secretNameOf } from './effective.ts';
+import { caKeyOf, passwordSecretsOf, secretNameOf } from './effective.ts';
 import type { Log } from './log.ts';
+import { Lookup } from './lookup.ts';
 import { acknowledgersOf } from './managers.ts';
 import {
   type Claims,
@@ -33,6 +34,7 @@ import {
   type UnclaimedSecret,
 } from './secrets.ts';
 import { Pace } from './pace.ts';
+import { Passwords } from './passwords.ts';
 import { type HasMeta, metaOf, type Seen, View } from './view.ts';
 
 /** An object of ours as it is kept: what the schema makes of it, and the status as it came, to compare with. */
@@ -83,6 +85,7 @@ export class World {
   readonly peers: View<Kept<'ReplicationPeer'>>;
   readonly secrets: View<KeptSecret>;
   readonly trusts: View<KeptTrust>;
+  readonly passwords: Passwords;
   readonly pace = new Pace();
   /** ClusterCertificates that were seen to go, as they were, until what is left of them has been dealt with. */
   readonly deleted = new Map<string, ClusterCertificate>();
@@ -91,10 +94,11 @@ export class World {
   readonly #read = new Set<string>();
   readonly #settled = Promise.withResolvers<void>();
   readonly #mark: Mark;
-  readonly #certificatesByCa = new Index();
-  readonly #certificatesBySecret = new Index();
-  readonly #secretsByCa = new Index();
-  readonly #peersByMember = new Index();
+  readonly #certificatesByCa = new Lookup();
+  readonly #certificatesBySecret = new Lookup();
+  readonly #certificatesByPassword = new Lookup();
+  readonly #secretsByCa = new Lookup();
+  readonly #peersByMember = new Lookup();
 
   constructor({ client, namespaces, mark, log }: WorldOptions) {
     this.#mark = mark;
@@ -138,6 +142,11 @@ export class World {
       keep: keepTrust,
       onChange: ({ key }) => this.#mark('ReplicationCA', key.replace(/-trust$/, '')),
     });
+    this.passwords = new Passwords(client, (secret) => this.#onPassword(secret), log);
+  }
+
+  #onPassword(secret: string): void {
+    for (const certificate of this.#certificatesByPassword.get(secret)) this.#mark('ClusterCertificate', certificate);
   }
 
   get #views() {
@@ -156,7 +165,7 @@ export class World {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#views.map((view) => view.stop()));
+    await Promise.all([...this.#views, this.passwords].map((each) => each.stop()));
   }
 
   /** What has not been read yet: kind and namespace. */
@@ -267,6 +276,9 @@ export class World {
     else if (old !== null) this.deleted.set(key, old);
     this.#certificatesByCa.move(key, old === null ? [] : [caKeyOf(old)], now === null ? [] : [caKeyOf(now)]);
     this.#certificatesBySecret.move(key, wantedSecrets(old), wantedSecrets(now));
+    const passwords = passwordSecrets(now);
+    this.#certificatesByPassword.move(key, passwordSecrets(old), passwords);
+    if (passwords.length > 0 && now !== null) this.passwords.watch(now.metadata.namespace);
     for (const ca of new Set([old, now].filter((each) => each !== null).map(caKeyOf))) {
       this.#mark('ReplicationCA', ca, { low: initial, after: this.pace.rest(ca, JOIN_WINDOW) });
     }
@@ -386,6 +398,11 @@ function wantedSecrets(certificate: ClusterCertificate | null): readonly string[
   return certificate === null ? [] : [`${certificate.metadata.namespace}/${secretNameOf(certificate)}`];
 }
 
+function passwordSecrets(certificate: ClusterCertificate | null): readonly string[] {
+  if (certificate === null) return [];
+  return passwordSecretsOf(certificate.spec).map((name) => `${certificate.metadata.namespace}/${name}`);
+}
+
 /** The ClusterCertificate behind a member of a peer. */
 export function memberKeyOf(peer: ReplicationPeer, member: ReplicationPeer['spec']['members'][number]): MemberKey {
   const { name = member.name, namespace = peer.metadata.namespace } = member.certificateRef ?? {};
@@ -410,30 +427,6 @@ function changedEvidence(before: ReplicationPeer | null, after: ReplicationPeer 
   for (const member of [...memberKeys(before), ...memberKeys(after)])
     if (old.get(member) !== now.get(member)) changed.add(member);
   return changed;
-}
-
-const NONE: ReadonlySet<string> = new Set();
-
-/** Objects by a value that they carry. */
-class Index {
-  readonly #keys = new Map<string, Set<string>>();
-
-  get(value: string): ReadonlySet<string> {
-    return this.#keys.get(value) ?? NONE;
-  }
-
-  move(key: string, from: readonly string[], to: readonly string[]): void {
-    for (const value of from) {
-      const keys = this.#keys.get(value);
-      keys?.delete(key);
-      if (keys?.size === 0) this.#keys.delete(value);
-    }
-    for (const value of to) {
-      const keys = this.#keys.get(value);
-      if (keys === undefined) this.#keys.set(value, new Set([key]));
-      else keys.add(key);
-    }
-  }
 }
 
 export type { LedgerSecret, ReplicationCA };
