@@ -69,6 +69,7 @@ export const ROLES = {
   ledger: 'ca-ledger',
   trust: 'ca-trust',
   member: 'member',
+  output: 'output',
 } as const;
 
 /** Annotations on the Secrets that we write. */
@@ -79,7 +80,7 @@ export const ANNOTATIONS = {
   certificateUid: 'replicert.io/certificate-uid',
   /** What becomes of the Secret when its ClusterCertificate is deleted: Retain or Delete. */
   deletionPolicy: 'replicert.io/deletion-policy',
-  /** Keys of the Secret that are outputs, with commas between them: those that are no more asked for are taken out. */
+  /** Keys that are outputs, with commas between them: those that are no more asked for are taken out. */
   outputs: 'replicert.io/outputs',
   /** Lower-case hex SHA-256 of the certificate in a generation Secret. */
   fingerprint: 'replicert.io/fingerprint',

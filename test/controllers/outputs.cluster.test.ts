@@ -4,9 +4,11 @@ import { parseCertificates } from '../../src/pki/certificate.ts';
 import { decodePrivateKey } from '../../src/pki/keys.ts';
 import { judges, publicOf } from '../outputs/support.ts';
 import { lacking } from '../support/packages.ts';
+import type { KubeObject } from '../../src/runtime/client.ts';
 import { testBed } from './bed.ts';
+import { Follow } from './follow.ts';
 import { disorders, lapses, Mesh } from './rotating.ts';
-import { ca, certificate, type LiveSecret, type Scene, textOf } from './scene.ts';
+import { ca, certificate, CONFIG_MAPS, type LiveSecret, type Scene, textOf } from './scene.ts';
 
 const bed = testBed(0);
 const noJudge = await lacking('openssl', 'keytool');
@@ -221,4 +223,143 @@ test('outputs come, go and are put right, and the leaf stays', { timeout: 120_00
     'InvalidSpec',
     /An output cannot be made: PKCS#1 can hold RSA keys only/,
   );
+});
+
+const OBJECTS = [
+  {
+    kind: 'Secret',
+    name: 'a-java',
+    template: { labels: { team: 'java' }, annotations: { 'example.com/note': 'x' } },
+    outputs: [{ type: 'PKCS12KeyStore', ...REF }, { type: 'Certificate' }, { type: 'PKCS8', key: 'tls.key' }],
+  },
+  { kind: 'ConfigMap', name: 'a-trust', outputs: [{ type: 'Bundle' }, { type: 'PKCS12TrustStore', ...REF }] },
+] as const;
+
+/** A ConfigMap as it is stored. */
+type LiveMap = KubeObject & { data?: Record<string, string>; binaryData?: Record<string, string> };
+
+const followMaps = (here: Scene) =>
+  Follow.start<LiveMap>({ client: here.client, namespace: here.namespace, resource: CONFIG_MAPS });
+
+test.skipIf(noJudge)(
+  `further objects follow the Secret through a rotation, one write of each for one of it, and no key leaves Secrets ${noJudge ?? ''}`,
+  { timeout: 240_000 },
+  async () => {
+    const {
+      installation,
+      scenes: [here],
+    } = await bed.install();
+    const operator = await installation.start();
+    const maps = await followMaps(here);
+    await here.createSecret('stores', { password: FIRST });
+    const spec = { outputObjects: OBJECTS, deletionPolicy: 'Delete' } as const;
+    await using mesh = await Mesh.start(here, ['a', 'b'], { certificates: { a: spec } });
+    await mesh.want({ generation: 2 });
+    await here.stable('mesh', 2, 120_000);
+    const epochOf = ({ metadata }: KubeObject): string | undefined => metadata.annotations?.['replicert.io/epoch'];
+    const last = here.secret('a');
+    await here.secretUntil('a-java', 'the last epoch', (secret) => epochOf(secret) === epochOf(last));
+    await maps.until(
+      'the last epoch',
+      () => epochOf(maps.get('a-trust') ?? last) === epochOf(last) && maps.get('a-trust'),
+    );
+    const [secrets, java, trust] = [
+      here.secrets.historyOf('a'),
+      here.secrets.historyOf('a-java'),
+      maps.historyOf('a-trust'),
+    ];
+    expect([secrets.length, java.length, trust.length]).toEqual([4, 4, 4]);
+    expect(disorders(here, 'mesh', 1)).toEqual([]);
+    for (const [i, secret] of secrets.entries()) {
+      const [store, map] = [java[i], trust[i]];
+      if (store === undefined || map === undefined) throw new Error(`no version ${i}`);
+      expect([epochOf(store), epochOf(map)]).toEqual([epochOf(secret), epochOf(secret)]);
+      const [chain] = parseCertificates(textOf(secret, 'tls.crt'));
+      const bundle = parseCertificates(textOf(secret, 'ca.crt')).map(({ fingerprint }) => fingerprint);
+      const key = publicOf(decodePrivateKey(textOf(secret, 'tls.key')));
+      expect(Object.keys(store.data ?? {}).toSorted()).toEqual(['keystore.p12', 'tls.crt', 'tls.key']);
+      expect(textOf(store, 'tls.crt')).toBe(textOf(secret, 'tls.crt'));
+      expect(publicOf(decodePrivateKey(textOf(store, 'tls.key')))).toBe(key);
+      const keys = { certificates: [chain?.fingerprint], key };
+      expect(await judge.opensslReads(octets(store, 'keystore.p12'), FIRST)).toEqual(keys);
+      expect(Object.keys(map.data ?? {}).concat(Object.keys(map.binaryData ?? {}))).toEqual([
+        'ca.crt',
+        'truststore.p12',
+      ]);
+      expect(map.data?.['ca.crt']).toBe(textOf(secret, 'ca.crt'));
+      const found = await judge.opensslReads(Buffer.from(map.binaryData?.['truststore.p12'] ?? '', 'base64'), FIRST);
+      expect(found).toEqual({ certificates: bundle.toSorted(), key: null });
+    }
+    expect(here.secret('a-java')).toMatchObject({
+      type: 'Opaque',
+      metadata: {
+        labels: { team: 'java', 'replicert.io/role': 'output', 'replicert.io/certificate': 'a' },
+        annotations: { 'example.com/note': 'x', 'replicert.io/deletion-policy': 'Delete' },
+      },
+    });
+    expect(here.secret('a-java').metadata.ownerReferences).toBeUndefined();
+
+    // A new process writes nothing; what is changed by hand is put right; what is not asked for any more goes.
+    expect(await operator.stop()).toBe(0);
+    await installation.start();
+    await passed(here, 'a', spec, 'restarted');
+    const settled = [here.secret('a-java'), maps.get('a-trust')].map((each) => each?.metadata.resourceVersion);
+    expect(settled).toEqual([java.at(-1), trust.at(-1)].map((each) => each?.metadata.resourceVersion));
+    const ref = { namespace: here.namespace, name: 'a-trust' };
+    await here.client.patch(CONFIG_MAPS, ref, {
+      type: 'merge',
+      body: { data: { 'ca.crt': 'none', 'truststore.p12': 'x' }, binaryData: null },
+    });
+    await maps.until('put right', () => maps.get('a-trust')?.data?.['ca.crt'] === textOf(last, 'ca.crt'));
+    expect(maps.get('a-trust')).toMatchObject({ data: trust.at(-1)?.data, binaryData: trust.at(-1)?.binaryData });
+    await here.deleteSecret('a-java');
+    await here.secretUntil('a-java', 'made again', ({ metadata }) => metadata.uid !== java[0]?.metadata.uid);
+    expect(here.secret('a-java').data).toEqual(java.at(-1)?.data);
+
+    await here.apply(certificate('a', 'mesh', { ...spec, outputObjects: OBJECTS.slice(1) }));
+    await here.secrets.until('a-java is gone', () => here.secrets.get('a-java') === undefined);
+    await here.delete('ClusterCertificate', 'a');
+    await maps.until('a-trust is gone', () => maps.get('a-trust') === undefined);
+    await here.secrets.until('a is gone', () => here.secrets.get('a') === undefined);
+    maps.stop();
+  },
+);
+
+test('an object that is not ours is left alone and said, and the Secret is served all the same', {
+  timeout: 120_000,
+}, async () => {
+  const {
+    installation,
+    scenes: [here],
+  } = await bed.install();
+  await installation.start();
+  const maps = await followMaps(here);
+  const ref = { namespace: here.namespace, name: 'taken' };
+  await here.client.create(CONFIG_MAPS, { metadata: ref, data: { 'ca.crt': 'theirs' } } as KubeObject);
+  const object = { kind: 'ConfigMap', name: 'taken', outputs: [{ type: 'Bundle' }] } as const;
+  await here.apply(ca('mesh'), certificate('a', 'mesh', { outputObjects: [object] }));
+  await here.stalled(
+    'ClusterCertificate',
+    'a',
+    'OutputConflict',
+    /^ConfigMap \S+\/taken exists and was not made by Replicert .* never overwritten: delete or rename it/,
+  );
+  expect(maps.get('taken')?.data).toEqual({ 'ca.crt': 'theirs' });
+  expect(textOf(here.secret('a'), 'tls.crt')).toContain('BEGIN CERTIFICATE');
+  // Another certificate may not have it either.
+  await here.client.delete(CONFIG_MAPS, ref);
+  await here.condition('ClusterCertificate', 'a', 'Ready', { status: 'True' }, 60_000);
+  expect(maps.get('taken')?.data).toEqual({ 'ca.crt': textOf(here.secret('a'), 'ca.crt') });
+  await here.apply(certificate('b', 'mesh', { outputObjects: [object] }));
+  await here.stalled('ClusterCertificate', 'b', 'OutputConflict', /^ConfigMap \S+\/taken exists/);
+  expect(maps.get('taken')?.metadata.labels?.['replicert.io/certificate']).toBe('a');
+
+  // It stays with the Secret when its certificate goes and nothing is said.
+  await here.delete('ClusterCertificate', 'a');
+  await here.apply(certificate('a', 'mesh', { outputObjects: [object], dnsNames: ['a.example'] }));
+  await here.condition('ClusterCertificate', 'a', 'Ready', { status: 'True' }, 60_000);
+  expect(
+    maps.historyOf('taken').filter(({ metadata }) => metadata.labels?.['replicert.io/certificate'] === 'a').length,
+  ).toBeGreaterThan(0);
+  maps.stop();
 });

@@ -14,9 +14,11 @@ import { writeStatus } from '../shared/status.ts';
 import type { Verdicts } from '../shared/verdicts.ts';
 import { type Kept, objectOf, type World } from '../shared/world.ts';
 import type { CertificateFacts } from './facts.ts';
-import { leftoverOf, observe } from './observe.ts';
+import { leftObjectsOf, leftoverOf, observe } from './observe.ts';
 import { Outputs } from './outputs.ts';
 import { deleteLeftover, perform } from './perform.ts';
+import { deleteObject, performObjects } from './perform-objects.ts';
+import { planObjects } from './plan-objects.ts';
 import { type Plan, planCertificate, type Work } from './plan.ts';
 import { statusOf } from './status.ts';
 
@@ -98,8 +100,24 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
         }
       }
     }
+    if (refusal === null && plan.work.kind === 'none') refusal = await settleObjects(facts, signal);
     return conclude({ kept, certificate, facts, plan, secret, refusal, done, signal });
   };
+
+  /** The Secret is as it is to be: now what follows it. @returns why that cannot be done */
+  async function settleObjects(facts: CertificateFacts, signal: AbortSignal): Promise<Refusal | null> {
+    const works = planObjects(facts);
+    if (works.length === 0 || facts.issuing === null) return null;
+    try {
+      const changed = await performObjects({ client, world, outputs }, works, facts, facts.issuing, signal);
+      const what = `${changed.join(', ')} ${changed.length === 1 ? 'follows' : 'follow'} Secret ${facts.secret?.meta.name}`;
+      if (changed.length > 0) tell(CLUSTER_CERTIFICATE, facts.certificate.metadata, 'Normal', 'OutputsWritten', what);
+      return null;
+    } catch (error) {
+      if (error instanceof Refusal) return error;
+      throw error;
+    }
+  }
 
   /** A Secret that was there before its certificate (restored, or kept when that was deleted) was not read while nobody asked for it. */
   async function readSecret(certificate: ClusterCertificate, signal: AbortSignal): Promise<void> {
@@ -200,12 +218,16 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
 
   /**
    * The certificate is not there. Nothing is deleted because something is missing, say a Secret that was restored before its certificate:
-   * only the Secret of one that was seen to go, and that is gone when it is asked for once more.
+   * only what is of one that was seen to go, and that is gone when it is asked for once more.
    */
   async function forget(key: string, signal: AbortSignal): Promise<Wake> {
     const certificate = world.deleted.get(key);
     const left = certificate === undefined ? null : leftoverOf(world.secrets, certificate);
-    if (left !== null && (await isGone(key, signal))) await deleteLeftover({ client }, left, signal);
+    const objects = certificate === undefined ? [] : leftObjectsOf(world, certificate);
+    if ((left !== null || objects.length > 0) && (await isGone(key, signal))) {
+      for (const object of objects) await deleteObject({ client }, object, signal);
+      if (left !== null) await deleteLeftover({ client }, left, signal);
+    }
     world.deleted.delete(key);
     outputs.forget(key);
     return { kind: 'onChange' };

@@ -127,7 +127,8 @@ export class Outputs {
   }
 }
 
-const objectKey = ({ kind, name }: Pick<ObjectWish, 'kind' | 'name'>): string => `${kind}/${name}`;
+/** How an object is named beside others. */
+export const objectKey = ({ kind, name }: Pick<ObjectWish, 'kind' | 'name'>): string => `${kind}/${name}`;
 
 /** Whether a certificate asks for any. */
 export const hasOutputs = ({ outputs, objects, profile }: LeafWish): boolean =>

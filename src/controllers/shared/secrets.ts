@@ -77,6 +77,15 @@ export interface UnclaimedSecret extends OfMember {
   readonly kind: 'unclaimed';
 }
 
+/** A further object of a member, with outputs. */
+export interface OutputObject extends OfMember {
+  readonly kind: 'output';
+  readonly object: 'Secret' | 'ConfigMap';
+  readonly labels: Readonly<Record<string, string>>;
+  /** Nothing where no ClusterCertificate asks for it. */
+  readonly outputs: OutputDigests;
+}
+
 export interface GenerationSecret extends HasMeta {
   readonly kind: 'generation';
   readonly ca: string;
@@ -105,6 +114,7 @@ interface StraySecret extends HasMeta {
 export type KeptSecret =
   | MemberSecret
   | UnclaimedSecret
+  | OutputObject
   | GenerationSecret
   | LedgerSecret
   | UnclaimedLedger
@@ -137,23 +147,11 @@ export function keepSecret(raw: KubeObject, claims: Claims): KeptSecret {
     case ROLES.member: {
       if (labels[LABELS.certificate] === undefined || labels[LABELS.certificate] === '')
         return { kind: 'stray', meta, ca };
-      const certificate = memberKey(meta.namespace, labels[LABELS.certificate] ?? '');
-      const asking = claims.certificate(certificate);
+      const asking = claims.certificate(memberKey(meta.namespace, labels[LABELS.certificate] ?? ''));
       const claimant = asking !== null && secretNameOf(asking) === meta.name ? asking : null;
-      const epochText = annotations[ANNOTATIONS.epoch] ?? '';
-      const epoch = /^\d{1,15}$/.test(epochText) ? Number(epochText) : 0;
-      const common = {
-        meta,
-        ca: `${labels[LABELS.caNamespace] ?? meta.namespace}/${caName}`,
-        certificate,
-        epoch,
-        annotations: {
-          ...only(annotations, keysOf(claimant?.spec.secretTemplate?.annotations)),
-          ...short(only(annotations, OUR_ANNOTATIONS)),
-        },
-      };
+      const common = ofMember(raw, claimant?.spec.secretTemplate?.annotations);
       if (claimant === null) return { kind: 'unclaimed', ...common };
-      const outputs = readOutputs(data, annotations[ANNOTATIONS.outputs]);
+      const outputs = readOutputs((key) => data[key], annotations[ANNOTATIONS.outputs]);
       return {
         kind: 'member',
         ...common,
@@ -164,6 +162,8 @@ export function keepSecret(raw: KubeObject, claims: Claims): KeptSecret {
         content: attempt(() => readContent(data, outputs, annotations[ANNOTATIONS.epoch] ?? '')),
       };
     }
+    case ROLES.output:
+      return keepOutput('Secret', raw, claims);
     case ROLES.generation:
       return {
         kind: 'generation',
@@ -180,6 +180,53 @@ export function keepSecret(raw: KubeObject, claims: Claims): KeptSecret {
       return { kind: 'stray', meta, ca };
   }
 }
+
+/** @param asked annotations that the ClusterCertificate wants on it */
+function ofMember(raw: KubeObject, asked: Readonly<Record<string, string>> | undefined): OfMember {
+  const meta = metaOf(raw);
+  const { labels = {}, annotations = {} } = raw.metadata;
+  const epochText = annotations[ANNOTATIONS.epoch] ?? '';
+  return {
+    meta,
+    ca: `${labels[LABELS.caNamespace] ?? meta.namespace}/${labels[LABELS.ca] ?? ''}`,
+    certificate: memberKey(meta.namespace, labels[LABELS.certificate] ?? ''),
+    epoch: /^\d{1,15}$/.test(epochText) ? Number(epochText) : 0,
+    annotations: { ...only(annotations, keysOf(asked)), ...short(only(annotations, OUR_ANNOTATIONS)) },
+  };
+}
+
+/** Reads a further object of a member. One that nobody asks for any more is known by its place, so that it can go. */
+export function keepOutput(object: 'Secret' | 'ConfigMap', raw: KubeObject, claims: Claims): OutputObject {
+  const { metadata } = raw;
+  const certificate = memberKey(metadata.namespace ?? '', metadata.labels?.[LABELS.certificate] ?? '');
+  const asked = claims
+    .certificate(certificate)
+    ?.spec.outputObjects?.find(({ kind, name }) => kind === object && name === metadata.name);
+  const common = { kind: 'output', object, ...ofMember(raw, asked?.template?.annotations) } as const;
+  if (asked === undefined) return { ...common, labels: {}, outputs: new Map() };
+  return {
+    ...common,
+    labels: only(metadata.labels ?? {}, [...OUR_LABELS, ...keysOf(asked.template?.labels)]),
+    outputs: readOutputs(
+      object === 'Secret' ? secretValue(raw) : mapValue(raw),
+      metadata.annotations?.[ANNOTATIONS.outputs],
+    ),
+  };
+}
+
+const secretValue = (raw: KubeObject) => {
+  const data = dataOf(raw);
+  return (key: string): unknown => data[key];
+};
+
+/** What a ConfigMap holds, base64 like a Secret: text in `data`, other octets in `binaryData`. */
+const mapValue = (raw: KubeObject) => {
+  const [data, binary] = [dataOf(raw), dataOf(raw, 'binaryData')];
+  return (key: string): unknown => {
+    const text = data[key];
+    return typeof text === 'string' ? base64(text) : binary[key];
+  };
+};
 
 const OUR_LABELS = Object.values(LABELS);
 // What outputs there are is kept as such.
@@ -222,12 +269,12 @@ export function isProblem(value: object): value is { readonly problem: string } 
 const MAX_OUTPUTS = 64;
 
 /** The keys that the annotation names, without which what is no more asked for would stay, and what they hold. */
-function readOutputs(data: Data, annotation = ''): OutputDigests {
+function readOutputs(valueOf: (key: string) => unknown, annotation = ''): OutputDigests {
   const keys = annotation.slice(0, MAX_OUTPUTS * 64).split(',', MAX_OUTPUTS);
   const named = keys.filter((key) => /^[A-Za-z0-9._-]{1,63}$/.test(key));
   return new Map(
     named.map((key) => {
-      const value = data[key];
+      const value = valueOf(key);
       return [Buffer.from(key).toString(), typeof value === 'string' ? outputDigest(value) : ''];
     }),
   );
@@ -238,8 +285,8 @@ export const outputDigest = (base64: string): string => sha256(base64);
 
 type Data = Readonly<Record<string, unknown>>;
 
-function dataOf(raw: KubeObject): Data {
-  const data = raw['data'];
+function dataOf(raw: KubeObject, field: 'data' | 'binaryData' = 'data'): Data {
+  const data = raw[field];
   return typeof data === 'object' && data !== null ? { ...data } : {};
 }
 
@@ -356,12 +403,12 @@ export async function relabel(
   client: Pick<Client, 'patch'>,
   secret: KubeObject,
   labels: Readonly<Record<string, string>>,
-  options: { readonly signal?: AbortSignal } = {},
+  { resource = SECRETS, ...options }: { readonly signal?: AbortSignal; readonly resource?: Resource } = {},
 ): Promise<KubeObject> {
   const { labels: present = {}, uid, resourceVersion } = secret.metadata;
   if (Object.entries(labels).every(([name, value]) => present[name] === value)) return secret;
   const metadata = { uid, resourceVersion, labels };
-  return client.patch(SECRETS, secret.metadata, { type: 'merge', body: { metadata } }, options);
+  return client.patch(resource, secret.metadata, { type: 'merge', body: { metadata } }, options);
 }
 
 /** The metadata that says whose Secret it is and under which decision it was written. */
@@ -371,9 +418,10 @@ export function memberMetadata(
   uid: string,
   deletionPolicy: DeletionPolicy,
   epoch: number,
+  role: typeof ROLES.member | typeof ROLES.output = ROLES.member,
 ) {
   return {
-    labels: { ...caLabels(ca, ROLES.member), [LABELS.certificate]: certificate },
+    labels: { ...caLabels(ca, role), [LABELS.certificate]: certificate },
     annotations: {
       [ANNOTATIONS.epoch]: String(epoch),
       [ANNOTATIONS.certificateUid]: uid,

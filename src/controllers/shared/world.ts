@@ -23,6 +23,7 @@ import {
   type Claims,
   CONFIG_MAPS,
   isProblem,
+  keepOutput,
   keepSecret,
   keepTrust,
   type KeptSecret,
@@ -30,6 +31,7 @@ import {
   type LedgerSecret,
   type MemberSecret,
   OURS,
+  type OutputObject,
   SECRETS,
   type UnclaimedSecret,
 } from './secrets.ts';
@@ -85,6 +87,8 @@ export class World {
   readonly peers: View<Kept<'ReplicationPeer'>>;
   readonly secrets: View<KeptSecret>;
   readonly trusts: View<KeptTrust>;
+  /** ConfigMaps of `spec.outputObjects`; the Secrets are among the others. */
+  readonly outputMaps: View<OutputObject>;
   readonly passwords: Passwords;
   readonly pace = new Pace();
   /** ClusterCertificates that were seen to go, as they were, until what is left of them has been dealt with. */
@@ -98,6 +102,7 @@ export class World {
   readonly #certificatesBySecret = new Lookup();
   readonly #certificatesByPassword = new Lookup();
   readonly #secretsByCa = new Lookup();
+  readonly #outputsByCertificate = new Lookup();
   readonly #peersByMember = new Lookup();
 
   constructor({ client, namespaces, mark, log }: WorldOptions) {
@@ -142,6 +147,13 @@ export class World {
       keep: keepTrust,
       onChange: ({ key }) => this.#mark('ReplicationCA', key.replace(/-trust$/, '')),
     });
+    this.outputMaps = new View({
+      ...common,
+      resource: CONFIG_MAPS,
+      labelSelector: `${OURS},${LABELS.role}=${ROLES.output}`,
+      keep: (raw) => keepOutput('ConfigMap', raw, claims),
+      onChange: (c) => this.#onOutput(c),
+    });
     this.passwords = new Passwords(client, (secret) => this.#onPassword(secret), log);
   }
 
@@ -150,11 +162,11 @@ export class World {
   }
 
   get #views() {
-    return [this.secrets, this.trusts, this.cas, this.peers, this.certificates] as const;
+    return [this.secrets, this.outputMaps, this.trusts, this.cas, this.peers, this.certificates] as const;
   }
 
   start(): void {
-    for (const view of this.#views) if (view !== this.secrets) view.start();
+    for (const view of [this.trusts, this.cas, this.peers, this.certificates]) view.start();
   }
 
   /** Takes up a Secret that was there before whoever asks for it was known, and was not read then. */
@@ -212,8 +224,11 @@ export class World {
   }
 
   #onStanding(namespace: string): void {
-    // Which Secrets are read depends on the certificates and CAs that there are.
-    if (this.certificates.watches(namespace) && this.cas.watches(namespace)) this.secrets.startIn(namespace);
+    // What of them is read depends on the certificates and CAs that there are.
+    if (this.certificates.watches(namespace) && this.cas.watches(namespace)) {
+      this.outputMaps.startIn(namespace);
+      this.secrets.startIn(namespace);
+    }
     const came = !this.reads(namespace) && this.#views.every((view) => view.watches(namespace));
     if (came) this.#read.add(namespace);
     if (this.unreadNamespaces.every((each) => this.#views.some((view) => view.unreadable(each) !== null)))
@@ -239,6 +254,21 @@ export class World {
   /** Keys of the ClusterCertificates that ask for this Secret (`namespace/name`). */
   certificatesWanting(secret: string): ReadonlySet<string> {
     return this.#certificatesBySecret.get(secret);
+  }
+
+  /** A further object, when it is ours. */
+  output(kind: OutputObject['object'], key: string): OutputObject | null {
+    const kept = kind === 'ConfigMap' ? this.outputMaps.get(key) : this.secrets.get(key);
+    return kept?.kind === 'output' ? kept : null;
+  }
+
+  /** The further objects that were made for a certificate, as watches have shown them. */
+  *outputsOf(certificate: string): Iterable<OutputObject> {
+    for (const at of this.#outputsByCertificate.get(certificate)) {
+      const slash = at.indexOf('/');
+      const kept = this.output(at.startsWith('ConfigMap/') ? 'ConfigMap' : 'Secret', at.slice(slash + 1));
+      if (kept?.certificate === certificate) yield kept;
+    }
   }
 
   /** Our Secrets that belong to this CA: members', generations', ledger. */
@@ -307,10 +337,12 @@ export class World {
     return certificate === null ? null : caKeyOf(certificate);
   }
 
-  #onSecret({ key, before, after, initial, own }: Seen<KeptSecret>): void {
+  #onSecret(seen: Seen<KeptSecret>): void {
+    const { key, before, after, initial, own } = seen;
     this.#secretsByCa.move(key, before === undefined ? [] : [before.ca], after === undefined ? [] : [after.ca]);
     const kept = after ?? before;
     if (kept === undefined) return;
+    this.#onOutput(seen);
     switch (kept.kind) {
       case 'member':
       case 'unclaimed':
@@ -320,6 +352,8 @@ export class World {
         if (after === undefined)
           for (const other of this.certificatesWanting(key)) this.#mark('ClusterCertificate', other);
         if (!initial) this.#markRotationOf(kept);
+        break;
+      case 'output':
         break;
       case 'ledger':
       case 'unclaimedLedger':
@@ -338,7 +372,19 @@ export class World {
     }
   }
 
-  #markRotationOf({ ca, certificate }: MemberSecret | UnclaimedSecret): void {
+  #onOutput({ key, before, after, initial, own }: Seen<KeptSecret> | Seen<OutputObject>): void {
+    const ours = [before, after].filter((each) => each?.kind === 'output');
+    for (const { object, certificate } of ours) {
+      const at = `${object}/${key}`;
+      if (after?.kind === 'output') this.#outputsByCertificate.move(at, [certificate], [after.certificate]);
+      else this.#outputsByCertificate.move(at, [certificate], []);
+      if (!own) this.#mark('ClusterCertificate', certificate, { low: initial });
+    }
+    const [kept] = ours;
+    if (kept !== undefined && !initial) this.#markRotationOf(kept);
+  }
+
+  #markRotationOf({ ca, certificate }: MemberSecret | UnclaimedSecret | OutputObject): void {
     for (const peer of this.#peersByMember.get(certificate)) this.#mark('ReplicationPeer', peer);
     this.#mark('ReplicationCA', ca, { after: this.#rotates(ca) ? 0 : this.pace.rest(ca, SECRET_WINDOW) });
   }
