@@ -57,7 +57,7 @@ const celIn = (types: readonly OutputType[]): string => `[${types.map((type) => 
 
 const withPassword = those(({ password }) => password);
 const withAlias = those(({ alias }) => alias);
-const public_ = those(({ privateKey }) => !privateKey);
+const withoutKey = those(({ privateKey }) => !privateKey);
 
 const output = withRules(
   z.object({
@@ -143,10 +143,10 @@ export const outputObjects = <T extends z.ZodType>(template: T) => {
       ),
     }),
     {
-      cel: `self.kind == 'Secret' || self.outputs.all(o, o.type in ${celIn(public_)})`,
-      says: `must not put a private key into a ConfigMap: only ${list(public_)} may be in one`,
+      cel: `self.kind == 'Secret' || self.outputs.all(o, o.type in ${celIn(withoutKey)})`,
+      says: `must not put a private key into a ConfigMap: only ${list(withoutKey)} may be in one`,
       at: 'outputs',
-      holds: ({ kind, outputs }) => kind === 'Secret' || outputs.every(({ type }) => public_.includes(type)),
+      holds: ({ kind, outputs }) => kind === 'Secret' || outputs.every(({ type }) => withoutKey.includes(type)),
     },
   );
   return withRules(atomic(object, 0, MAX_OBJECTS), {

@@ -209,7 +209,7 @@ test('outputs come, go and are put right, and the leaf stays', { timeout: 120_00
 
   await here.apply(certificate('a', 'mesh', { outputs: [{ type: 'DER' }] }));
   await here.secretUntil('a', 'one output', has('key.der'));
-  await here.apply(certificate('a', 'mesh', { profile: 'generic' }));
+  await here.apply(certificate('a', 'mesh'));
   const gone = await here.secretUntil('a', 'no output', has());
   expect(gone.data).toEqual(bare.data);
   const count = writes(here, 'a');

@@ -5,14 +5,9 @@ import type { OutputSpec } from '../../src/api/outputs.ts';
 import { parseObject } from '../../src/api/parse.ts';
 import { Outputs } from '../../src/controllers/clustercertificate/outputs.ts';
 import { leafWish, type LeafWish, type ObjectWish } from '../../src/controllers/shared/effective.ts';
+import { outputDigest } from '../../src/controllers/shared/output-digests.ts';
 import { Refusal } from '../../src/controllers/shared/refusal.ts';
-import {
-  keepOutput,
-  keepSecret,
-  memberMetadata,
-  NO_CLAIMS,
-  outputDigest,
-} from '../../src/controllers/shared/secrets.ts';
+import { keepOutput, keepSecret, memberMetadata, NO_CLAIMS } from '../../src/controllers/shared/secrets.ts';
 import type { Material } from '../../src/outputs/output.ts';
 import { encodeBundle } from '../../src/pki/bundle.ts';
 import { encodePrivateKey } from '../../src/pki/keys.ts';

@@ -109,10 +109,16 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     const works = planObjects(facts);
     if (works.length === 0 || facts.issuing === null) return null;
     try {
-      const changed = await performObjects({ client, world, outputs }, works, facts, facts.issuing, signal);
+      const { changed, refusal } = await performObjects(
+        { client, world, outputs },
+        works,
+        facts,
+        facts.issuing,
+        signal,
+      );
       const what = `${changed.join(', ')} ${changed.length === 1 ? 'follows' : 'follow'} Secret ${facts.secret?.meta.name}`;
       if (changed.length > 0) tell(CLUSTER_CERTIFICATE, facts.certificate.metadata, 'Normal', 'OutputsWritten', what);
-      return null;
+      return refusal;
     } catch (error) {
       if (error instanceof Refusal) return error;
       throw error;

@@ -10,10 +10,11 @@ import { PkiError } from '../../pki/errors.ts';
 import { decodePrivateKey } from '../../pki/keys.ts';
 import { type Client, keyOf } from '../../runtime/client.ts';
 import { WaitingError } from '../../runtime/runner.ts';
-import type { LeafWish, ObjectWish } from '../shared/effective.ts';
+import { type LeafWish, type ObjectWish, passwordSecretsOf } from '../shared/effective.ts';
 import { type PasswordSecret, type Passwords, readPasswordSecret } from '../shared/passwords.ts';
 import { Refusal } from '../shared/refusal.ts';
-import { isProblem, type MemberSecret, outputDigest, type OutputDigests, SECRETS, textIn } from '../shared/secrets.ts';
+import { outputDigest, type OutputDigests } from '../shared/output-digests.ts';
+import { isProblem, type MemberSecret, SECRETS, textIn } from '../shared/secrets.ts';
 import type { CertificateFacts } from './facts.ts';
 
 /** What keys of a Secret or ConfigMap are to hold: base64, by key. */
@@ -64,7 +65,12 @@ export class Outputs {
     const { wish } = issuing;
     if (!hasOutputs(wish)) return NONE;
     const { namespace } = certificate.metadata;
-    const watched = new Map(passwordsOf(wish).map((name) => [name, this.#passwords.version(`${namespace}/${name}`)]));
+    const watched = new Map(
+      passwordSecretsOf(wish.outputs, wish.objects).map((name) => [
+        name,
+        this.#passwords.version(`${namespace}/${name}`),
+      ]),
+    );
     const known = this.#known.get(keyOf(certificate.metadata));
     if (known !== undefined && known.from === originOf(wish, secret, watched)) return known.expected;
     try {
@@ -112,7 +118,7 @@ export class Outputs {
    */
   async make(namespace: string, wish: LeafWish, material: Material, signal: AbortSignal): Promise<MadeOutputs> {
     const secrets = new Map<string, PasswordSecret>();
-    for (const name of passwordsOf(wish))
+    for (const name of passwordSecretsOf(wish.outputs, wish.objects))
       secrets.set(name, await readPasswordSecret(this.#client, namespace, name, signal));
     try {
       return {
@@ -133,12 +139,6 @@ export const objectKey = ({ kind, name }: Pick<ObjectWish, 'kind' | 'name'>): st
 /** Whether a certificate asks for any. */
 export const hasOutputs = ({ outputs, objects, profile }: LeafWish): boolean =>
   outputs.length + objects.length + profile.outputs.length > 0;
-
-/** Names of the password Secrets, each once. */
-function passwordsOf({ outputs, objects }: LeafWish): readonly string[] {
-  const all = [...outputs, ...objects.flatMap((object) => object.outputs)];
-  return [...new Set(all.flatMap(({ passwordSecretRef }) => passwordSecretRef?.name ?? []))];
-}
 
 /** Everything that outputs follow from, as a text to compare. */
 function originOf(

@@ -9,6 +9,7 @@ import {
   type Resource,
 } from '../../runtime/client.ts';
 import { WaitingError } from '../../runtime/runner.ts';
+import type { LeafWish } from '../shared/effective.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { CONFIG_MAPS, keepOutput, NO_CLAIMS, type OutputObject, relabel, SECRETS } from '../shared/secrets.ts';
 import type { World } from '../shared/world.ts';
@@ -29,8 +30,8 @@ const resourceOf = (kind: OutputObject['object']): Resource => (kind === 'Secret
 
 /**
  * Writes and deletes further objects, one after the other. What they hold is made of the Secret as it is now.
- * @returns those that hold something else than before, e.g. `ConfigMap vast1-trust`
- * @throws Refusal when only the user can help, ApiError Conflict when somebody else wrote first
+ * @returns those that hold something else than before, e.g. `ConfigMap vast1-trust`, and why another could not be written
+ * @throws Refusal when they cannot be made, ApiError Conflict when somebody else wrote first
  */
 export async function performObjects(
   tools: ObjectTools,
@@ -38,44 +39,60 @@ export async function performObjects(
   facts: CertificateFacts,
   { wish }: Issuing,
   signal: AbortSignal,
-): Promise<readonly string[]> {
+): Promise<{ readonly changed: readonly string[]; readonly refusal: Refusal | null }> {
   const { certificate, secret } = facts;
   const { namespace } = certificate.metadata;
-  if (secret === null) return [];
+  if (secret === null) return { changed: [], refusal: null };
   const changes = works.some((work) => work.kind === 'write' && work.content);
   const made: MadeOutputs | null = changes
     ? await tools.outputs.make(namespace, wish, await tools.outputs.materialOf(wish, secret, signal), signal)
     : null;
   const changed: string[] = [];
+  const refusals: Refusal[] = [];
   for (const work of works) {
-    if (work.kind === 'delete') {
-      await deleteObject(tools, work.present, signal);
-      continue;
+    try {
+      if (work.kind === 'delete') await deleteObject(tools, work.present, signal);
+      else await write(tools, work, made, facts, wish, secret.epoch, signal);
+      if (work.kind === 'write' && work.content) changed.push(`${work.wish.kind} ${work.wish.name}`);
+    } catch (error) {
+      // One that somebody else has does not keep the others from following.
+      if (!(error instanceof Refusal)) throw error;
+      refusals.push(error);
     }
-    const { wish: object, present, content } = work;
-    const { labels, annotations } = objectMetadata(certificate, facts.ca, wish, object, secret.epoch);
-    const data = content ? (made?.objects.get(objectKey(object)) ?? null) : null;
-    const listed = data === null ? {} : { [ANNOTATIONS.outputs]: [...data.keys()].join(',') };
-    const metadata = { labels, annotations: { ...annotations, ...listed } };
-    const ref = { namespace, name: object.name };
-    const body = data === null ? {} : contentOf(object.kind, data, present);
-    const raw =
-      present === null
-        ? await create(
-            tools,
-            object.kind,
-            ref,
-            { metadata: { ...ref, ...metadata }, ...body },
-            certificate.metadata.name,
-            signal,
-          )
-        : await change(tools, present, { metadata: { ...versionOf(present), ...metadata }, ...body }, signal);
-    // It may have been there all the time, and been kept for nobody.
-    if (object.kind === 'Secret') tools.world.secrets.remember(raw, { anew: true });
-    else tools.world.outputMaps.remember(raw, { anew: true });
-    if (content) changed.push(`${object.kind} ${object.name}`);
   }
-  return changed;
+  return { changed, refusal: refusals[0] ?? null };
+}
+
+async function write(
+  tools: ObjectTools,
+  { wish: object, present, content }: Extract<ObjectWork, { kind: 'write' }>,
+  made: MadeOutputs | null,
+  { certificate, ca }: CertificateFacts,
+  wish: LeafWish,
+  epoch: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const { namespace } = certificate.metadata;
+  const { labels, annotations } = objectMetadata(certificate, ca, wish, object, epoch);
+  const data = content ? (made?.objects.get(objectKey(object)) ?? null) : null;
+  const listed = data === null ? {} : { [ANNOTATIONS.outputs]: [...data.keys()].join(',') };
+  const metadata = { labels, annotations: { ...annotations, ...listed } };
+  const ref = { namespace, name: object.name };
+  const body = data === null ? {} : contentOf(object.kind, data, present);
+  const raw =
+    present === null
+      ? await create(
+          tools,
+          object.kind,
+          ref,
+          { metadata: { ...ref, ...metadata }, ...body },
+          certificate.metadata.name,
+          signal,
+        )
+      : await change(tools, present, { metadata: { ...versionOf(present), ...metadata }, ...body }, signal);
+  // It may have been there all the time, and been kept for nobody.
+  if (object.kind === 'Secret') tools.world.secrets.remember(raw, { anew: true });
+  else tools.world.outputMaps.remember(raw, { anew: true });
 }
 
 const versionOf = ({ meta: { uid, resourceVersion } }: OutputObject) => ({ uid, resourceVersion });

@@ -2,7 +2,8 @@ import { ANNOTATIONS, ROLES } from '../../api/names.ts';
 import { refOf } from '../../runtime/client.ts';
 import type { LeafWish, ObjectWish } from '../shared/effective.ts';
 import { Refusal } from '../shared/refusal.ts';
-import { memberMetadata, type OutputDigests, type OutputObject } from '../shared/secrets.ts';
+import type { OutputDigests } from '../shared/output-digests.ts';
+import { memberMetadata, type OutputObject } from '../shared/secrets.ts';
 import type { CertificateFacts } from './facts.ts';
 import { objectKey } from './outputs.ts';
 

@@ -3,14 +3,9 @@ import { rawSubjectOf } from '../../pki/issue.ts';
 import { sameKeySpec } from '../../pki/keys.ts';
 import { BACKDATE, type LeafWish } from '../shared/effective.ts';
 import { issuerOf } from '../shared/facts.ts';
+import type { OutputDigests } from '../shared/output-digests.ts';
 import { Refusal } from '../shared/refusal.ts';
-import {
-  isProblem,
-  type MemberContent,
-  memberMetadata,
-  type MemberSecret,
-  type OutputDigests,
-} from '../shared/secrets.ts';
+import { isProblem, type MemberContent, memberMetadata, type MemberSecret } from '../shared/secrets.ts';
 import { refOf } from '../../runtime/client.ts';
 import type { CertificateFacts, Issuing } from './facts.ts';
 

@@ -100,9 +100,12 @@ export function leafWish({ metadata, spec }: ClusterCertificate, ca: Replication
   };
 }
 
-/** Names of the Secrets, in its own namespace, that a certificate names for passwords. */
-export function passwordSecretsOf({ outputs = [], outputObjects = [] }: ClusterCertificate['spec']): readonly string[] {
-  const all = [...outputs, ...outputObjects.flatMap((object) => object.outputs)];
+/** Names of the Secrets, in the certificate's own namespace, that hold the passwords of these, each once. */
+export function passwordSecretsOf(
+  outputs: readonly OutputSpec[] = [],
+  objects: readonly { readonly outputs: readonly OutputSpec[] }[] = [],
+): readonly string[] {
+  const all = [...outputs, ...objects.flatMap((object) => object.outputs)];
   return [...new Set(all.flatMap(({ passwordSecretRef }) => passwordSecretRef?.name ?? []))];
 }
 

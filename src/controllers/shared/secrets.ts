@@ -26,6 +26,7 @@ import { decodePrivateKey, keyMatches, type KeySpec, keySpecOf } from '../../pki
 import type { Profile } from '../../profiles/profile.ts';
 import type { Client, KubeObject, ObjectRef, Resource } from '../../runtime/client.ts';
 import { secretNameOf } from './effective.ts';
+import { type OutputDigests, readOutputs } from './output-digests.ts';
 import { type HasMeta, type Meta, metaOf } from './view.ts';
 
 export const SECRETS: Resource = { group: '', version: 'v1', plural: 'secrets', kind: 'Secret' };
@@ -45,9 +46,6 @@ export interface MemberContent {
   readonly bundle: readonly string[];
   readonly bundleSha256: string;
 }
-
-/** Digests (`outputDigest`) of what outputs hold, by key. */
-export type OutputDigests = ReadonlyMap<string, string>;
 
 interface OfMember extends HasMeta {
   /** `namespace/name` of the ReplicationCA that it was issued under. */
@@ -264,24 +262,6 @@ function attempt<T>(read: () => T): T | { readonly problem: string } {
 export function isProblem(value: object): value is { readonly problem: string } {
   return 'problem' in value;
 }
-
-/** More than a spec and a profile can ask for; who writes more into an annotation has made it up. */
-const MAX_OUTPUTS = 64;
-
-/** The keys that the annotation names, without which what is no more asked for would stay, and what they hold. */
-function readOutputs(valueOf: (key: string) => unknown, annotation = ''): OutputDigests {
-  const keys = annotation.slice(0, MAX_OUTPUTS * 64).split(',', MAX_OUTPUTS);
-  const named = keys.filter((key) => /^[A-Za-z0-9._-]{1,63}$/.test(key));
-  return new Map(
-    named.map((key) => {
-      const value = valueOf(key);
-      return [Buffer.from(key).toString(), typeof value === 'string' ? outputDigest(value) : ''];
-    }),
-  );
-}
-
-/** Of what an output holds, as the API has it: base64. */
-export const outputDigest = (base64: string): string => sha256(base64);
 
 type Data = Readonly<Record<string, unknown>>;
 

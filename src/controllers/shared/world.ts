@@ -446,7 +446,8 @@ function wantedSecrets(certificate: ClusterCertificate | null): readonly string[
 
 function passwordSecrets(certificate: ClusterCertificate | null): readonly string[] {
   if (certificate === null) return [];
-  return passwordSecretsOf(certificate.spec).map((name) => `${certificate.metadata.namespace}/${name}`);
+  const { metadata, spec } = certificate;
+  return passwordSecretsOf(spec.outputs, spec.outputObjects).map((name) => `${metadata.namespace}/${name}`);
 }
 
 /** The ClusterCertificate behind a member of a peer. */
