@@ -1,10 +1,12 @@
 /** What outputs are made of, and what of them is kept. The whole life of them is in outputs.cluster.test.ts. */
 import { beforeAll, describe, expect, test } from 'vitest';
+import { emptyLedger } from '../../src/api/ledger.ts';
 import { ANNOTATIONS, API_VERSION } from '../../src/api/names.ts';
 import type { OutputSpec } from '../../src/api/outputs.ts';
 import { parseObject } from '../../src/api/parse.ts';
 import { Outputs } from '../../src/controllers/clustercertificate/outputs.ts';
 import { leafWish, type LeafWish, type ObjectWish } from '../../src/controllers/shared/effective.ts';
+import { secretFact } from '../../src/controllers/shared/facts.ts';
 import { outputDigest } from '../../src/controllers/shared/output-digests.ts';
 import { Refusal } from '../../src/controllers/shared/refusal.ts';
 import { keepOutput, keepSecret, memberMetadata, NO_CLAIMS } from '../../src/controllers/shared/secrets.ts';
@@ -158,4 +160,17 @@ test('of a further object that nobody asks for, only its place is kept', () => {
     expect(kept).toMatchObject({ certificate: 'ns/a', epoch: 7, labels: {} });
     expect(kept.outputs.size).toBe(0);
   }
+});
+
+test('a change counts as written when every further object has it', () => {
+  const kept = keptOf(stored({}));
+  const ledger = emptyLedger('2026-01-01T00:00:00Z');
+  const outputObjects = [{ kind: 'Secret', name: 'a', outputs: [{ type: 'Bundle' }] }];
+  const object = keepOutput('Secret', stored({}), claims({ outputObjects }));
+  const epochWith = (...objects: Parameters<typeof secretFact>[1]) =>
+    secretFact(kept, objects, ledger, new Map())?.epoch;
+  expect(epochWith()).toBe(7);
+  expect(epochWith(object, { ...object, epoch: 9 })).toBe(7);
+  expect(epochWith(object, { ...object, epoch: 6 })).toBe(6);
+  expect(epochWith(object, null)).toBe(0);
 });
