@@ -149,6 +149,10 @@ describe('of outputs in a Secret', () => {
     expect(keptOf(stored({}, `${'k'.repeat(64)},a/b,,ok`)).outputs).toEqual(new Map([['ok', '']]));
     expect(JSON.stringify([...keptOf(stored({}, 'x'.repeat(200_000))).outputs]).length).toBeLessThan(10);
   });
+
+  test('key, leaf and bundle are none, for what is not asked for is deleted', () => {
+    expect([...keptOf(stored({}, 'tls.key,tls.crt,ca.crt,key.der')).outputs.keys()]).toEqual(['key.der']);
+  });
 });
 
 test('of a further object that nobody asks for, only its place is kept', () => {

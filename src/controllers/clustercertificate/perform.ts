@@ -65,7 +65,6 @@ export async function perform(
 /** What is written into a member's Secret. */
 interface Files {
   readonly data: Record<string, string>;
-  /** Null: the certificate asks for none. */
   readonly outputs: MadeOutputs;
 }
 

@@ -149,7 +149,7 @@ export function keepSecret(raw: KubeObject, claims: Claims): KeptSecret {
       const claimant = asking !== null && secretNameOf(asking) === meta.name ? asking : null;
       const common = ofMember(raw, claimant?.spec.secretTemplate?.annotations);
       if (claimant === null) return { kind: 'unclaimed', ...common };
-      const outputs = readOutputs((key) => data[key], annotations[ANNOTATIONS.outputs]);
+      const outputs = readOutputs((key) => data[key], annotations[ANNOTATIONS.outputs], Object.values(SECRET_KEYS));
       return {
         kind: 'member',
         ...common,
