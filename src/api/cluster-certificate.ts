@@ -28,6 +28,7 @@ import {
   whole,
   withRules,
 } from './fields.ts';
+import { outputObjects, outputRules, outputs } from './outputs.ts';
 import { CLUSTER_CERTIFICATE, GROUP, LABELS, MAX_CA_NAME, MAX_GENERATION, MAX_NAME } from './names.ts';
 
 /** The encodings in which a target system may want its private key. */
@@ -149,15 +150,29 @@ const spec = withRules(
           'Default: metadata.name. Example: vast1-tls',
       ),
     secretTemplate: secretTemplate.optional().describe('What else the Secret is to carry. Default: nothing.'),
+    outputs: outputs()
+      .optional()
+      .describe(
+        'Further keys of the Secret, at most 16: other encodings of the same key, certificate and bundle, always written together with ' +
+          'them. Default: none. Example: [{type: PKCS12KeyStore, passwordSecretRef: {name: stores}}]',
+      ),
+    outputObjects: outputObjects(secretTemplate)
+      .optional()
+      .describe(
+        'Further Secrets and ConfigMaps, at most 8, that follow the Secret. Default: none. ' +
+          'Example: [{kind: ConfigMap, name: vast1-trust, outputs: [{type: Bundle}]}]',
+      ),
     deletionPolicy: z
       .enum(DELETION_POLICIES)
       .optional()
       .describe(
-        'What becomes of the Secret when this object is deleted: Retain or Delete. It stays all the same if no operator runs then. ' +
+        'What becomes of the Secret, and of outputObjects, when this object is deleted: Retain or Delete. They stay all the same if no ' +
+          'operator runs then. ' +
           'Default: Retain. Example: Delete',
       ),
   }),
   shorterThan('renewBefore', 'duration'),
+  ...outputRules,
 );
 
 const status = z.object({

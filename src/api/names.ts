@@ -40,6 +40,8 @@ export const REPLICATION_PEER = {
 export const CA_SECRET_TYPE = 'replicert.io/ca';
 /** Secret type of the ledger of one ReplicationCA: `ledger.json`. */
 export const LEDGER_SECRET_TYPE = 'replicert.io/ledger';
+/** Of what follows a member's Secret. */
+export const OUTPUT_SECRET_TYPE = 'Opaque';
 /** The key inside the ledger Secret. */
 export const LEDGER_KEY = 'ledger.json';
 
@@ -69,6 +71,7 @@ export const ROLES = {
   ledger: 'ca-ledger',
   trust: 'ca-trust',
   member: 'member',
+  output: 'output',
 } as const;
 
 /** Annotations on the Secrets that we write. */
@@ -79,6 +82,8 @@ export const ANNOTATIONS = {
   certificateUid: 'replicert.io/certificate-uid',
   /** What becomes of the Secret when its ClusterCertificate is deleted: Retain or Delete. */
   deletionPolicy: 'replicert.io/deletion-policy',
+  /** Keys that are outputs, with commas between them: those that are no more asked for are taken out. */
+  outputs: 'replicert.io/outputs',
   /** Lower-case hex SHA-256 of the certificate in a generation Secret. */
   fingerprint: 'replicert.io/fingerprint',
 } as const;
@@ -87,6 +92,8 @@ export const ANNOTATIONS = {
 export const SECRET_KEYS = { certificate: 'tls.crt', privateKey: 'tls.key', bundle: 'ca.crt' } as const;
 /** Key of a passphrase Secret where the reference names none. */
 export const PASSPHRASE_KEY = 'passphrase';
+/** Key of a password Secret where the reference names none. */
+export const PASSWORD_KEY = 'password';
 
 /** Longest metadata.name of a ReplicationCA: `<name> G<n>` fits a common name, derived names fit labels. */
 export const MAX_CA_NAME = 52;

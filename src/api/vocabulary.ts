@@ -51,6 +51,8 @@ export const CONDITION_REASONS = {
   NamespaceNotAllowed: 'The ReplicationCA does not list this namespace in allowedNamespaces.',
   NotNamedByPeer: 'A certificate from another namespace is issued once a ReplicationPeer beside the CA names it.',
   SecretConflict: 'The Secret of that name is not ours, or belongs to another certificate.',
+  OutputConflict: 'A Secret or ConfigMap of spec.outputObjects is not ours, or belongs to another certificate.',
+  PasswordUnavailable: 'The password Secret of an output is missing, lacks the key, or holds what no reader takes.',
   CertificateNotFound: 'A member names no ClusterCertificate.',
   MixedCA: 'The members of one peer use different ReplicationCAs.',
   WrongNamespace: 'A peer counts only in the namespace of its ReplicationCA.',
@@ -96,6 +98,8 @@ export const EVENT_REASONS = {
   Renewed: 'A leaf was replaced by one of the same generation.',
   BundleWritten: 'The bundle in a Secret was written, because it changed or a grant is to be seen.',
   SecretRepaired: 'The content of a Secret was put right.',
+  OutputsWritten:
+    'Outputs were written: they or a password changed, they were changed by hand, or what they follow did.',
   SecretConflict: 'The Secret of that name is not ours and was left alone.',
   SecretTerminating: 'A Secret that is still needed is being deleted by someone.',
   NamespaceUnreadable: 'A watched namespace in which there are members cannot be read.',

@@ -79,21 +79,32 @@ export function sameKeySpec(a: KeySpec | null, b: KeySpec | null): boolean {
   return a.algorithm === b.algorithm && a.size === b.size;
 }
 
+const PEM_LABELS = {
+  PKCS8: 'PRIVATE KEY',
+  PKCS1: 'RSA PRIVATE KEY',
+  SEC1: 'EC PRIVATE KEY',
+} as const satisfies Record<KeyEncoding, string>;
+
 /**
  * PEM of a private key, not encrypted.
  * @throws PkiError `Unsupported` when the encoding is not made for this kind of key
  */
 export function encodePrivateKey(key: KeyObject, encoding: KeyEncoding): string {
+  return encodePem(PEM_LABELS[encoding], exportPrivateKey(key, encoding));
+}
+
+/** The same as DER. */
+export function exportPrivateKey(key: KeyObject, encoding: KeyEncoding): Buffer {
   const kind = key.asymmetricKeyType;
   switch (encoding) {
     case 'PKCS8':
-      return encodePem('PRIVATE KEY', key.export({ type: 'pkcs8', format: 'der' }));
+      return key.export({ type: 'pkcs8', format: 'der' });
     case 'PKCS1':
       if (kind !== 'rsa') throw new PkiError('Unsupported', 'PKCS#1 can hold RSA keys only; use PKCS8');
-      return encodePem('RSA PRIVATE KEY', key.export({ type: 'pkcs1', format: 'der' }));
+      return key.export({ type: 'pkcs1', format: 'der' });
     case 'SEC1':
       if (kind !== 'ec') throw new PkiError('Unsupported', 'SEC 1 can hold ECDSA keys only; use PKCS8');
-      return encodePem('EC PRIVATE KEY', key.export({ type: 'sec1', format: 'der' }));
+      return key.export({ type: 'sec1', format: 'der' });
   }
 }
 

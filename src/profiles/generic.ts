@@ -8,6 +8,7 @@ export const generic: Profile = {
   leafEncoding: 'PKCS8',
   commonName: (member) => member,
   secret: { type: 'kubernetes.io/tls', bundle: 'ca.crt', certificate: 'tls.crt', privateKey: 'tls.key' },
+  outputs: [],
   certificateName: 'tls',
   trustStores: 'shared',
   quietInterval: 600_000,

@@ -1,3 +1,4 @@
+import type { Output } from '../outputs/output.ts';
 import type { KeyEncoding, KeySpec } from '../pki/keys.ts';
 
 /** What a target system asks of its certificates and of whoever watches them: data, one file per system. */
@@ -17,6 +18,8 @@ export interface Profile {
     readonly certificate: string;
     readonly privateKey: string;
   };
+  /** Files that the target system wants besides: further keys of the Secret. */
+  readonly outputs: readonly Output[];
   /** The leaf's name in `status.certificates`. */
   readonly certificateName: string;
   /** Whether what a listening socket trusts also says what the member trusts when it dials. */

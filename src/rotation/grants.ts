@@ -50,7 +50,7 @@ function findProof(facts: Facts, rotation: Rotation, member: MemberKey, entry: R
       ok: false,
       contrary: false,
       reason: 'WaitingForSecret',
-      message: `The Secret of ${member} is about to be written.`,
+      message: `The Secret of ${member} is about to be written. If that lasts, the conditions of ClusterCertificate ${member} say why it is not.`,
     };
   }
   const since = isOpen(entry) ? entry.since : rotation.provenEpoch;

@@ -39,6 +39,8 @@ export interface ListOptions extends CallOptions {
   readonly namespace?: string | undefined;
   readonly labelSelector?: string | undefined;
   readonly fieldSelector?: string | undefined;
+  /** Metadata only: for Secrets whose content nobody needs. */
+  readonly metadataOnly?: boolean | undefined;
 }
 
 export interface ListPage<T> extends ObjectList<T> {

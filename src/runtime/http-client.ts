@@ -64,6 +64,7 @@ export function createClient({
 
 const JSON_TYPE = 'application/json';
 const METADATA_TYPE = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
+const METADATA_LIST_TYPE = METADATA_TYPE.replace('Metadata;', 'MetadataList;');
 const PAGE = 500;
 /**
  * Greatest page of a list, in bytes. It may have hundreds of objects, and is in memory four times while it is read: as pieces, as one, as
@@ -153,13 +154,14 @@ class HttpClient implements Client {
     resource: Resource,
     options: ListOptions & { readonly limit?: number; readonly continue?: string | null } = {},
   ): Promise<ListPage<T>> {
-    const { namespace, labelSelector, fieldSelector } = options;
+    const { namespace, labelSelector, fieldSelector, metadataOnly } = options;
+    const accept = metadataOnly === true ? METADATA_LIST_TYPE : JSON_TYPE;
     let { limit = PAGE } = options;
     let text: string | null = null;
     while (text === null) {
       const query = { limit, continue: options.continue ?? undefined, labelSelector, fieldSelector };
       const maxBytes = limit === 1 ? MAX_OBJECT : MAX_PAGE;
-      const what = { verb: 'list', method: 'GET', resource, ref: { namespace }, query, maxBytes } as const;
+      const what = { verb: 'list', method: 'GET', resource, ref: { namespace }, query, accept, maxBytes } as const;
       const call: Call = { ...what, ...read(options, LIST) };
       try {
         text = await this.#call(call);
@@ -245,7 +247,7 @@ class HttpClient implements Client {
   }
 
   async watch(resource: Resource, options: WatchOptions, onEvent: (event: WatchEvent) => void): Promise<void> {
-    const { namespace, labelSelector, fieldSelector, resourceVersion, timeoutSeconds, signal } = options;
+    const { namespace, labelSelector, fieldSelector, metadataOnly, resourceVersion, timeoutSeconds, signal } = options;
     const what = () => describe({ verb: 'watch', resource, ref: { namespace } });
     const lines = new LineSplitter((line) => onEvent(eventOf(line, what)), MAX_OBJECT);
     const timeoutMs = timeoutSeconds * 1000 + WATCH_GRACE_MS;
@@ -259,7 +261,7 @@ class HttpClient implements Client {
         labelSelector,
         fieldSelector,
       }),
-      headers: { accept: JSON_TYPE, 'user-agent': this.#userAgent },
+      headers: { accept: metadataOnly === true ? METADATA_TYPE : JSON_TYPE, 'user-agent': this.#userAgent },
       timeoutMs,
       signal,
       onChunk: (chunk) => lines.push(chunk),

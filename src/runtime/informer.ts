@@ -21,6 +21,8 @@ export interface InformerOptions<T> {
   /** All namespaces when left out. */
   readonly namespace?: string | undefined;
   readonly labelSelector?: string | undefined;
+  /** Metadata only, of objects whose content nobody needs. */
+  readonly metadataOnly?: boolean | undefined;
   /** Objects in one page of a list. Default: the client's. */
   readonly pageSize?: number | undefined;
   /**
@@ -170,12 +172,13 @@ export class Informer<T> {
   }
 
   async #readPage(token: string | null): Promise<Outcome> {
-    const { client, resource, namespace, labelSelector } = this.#options;
+    const { client, resource, namespace, labelSelector, metadataOnly } = this.#options;
     const { signal } = this.#stop;
     if (token === null) this.#limit = this.#options.pageSize;
     const page = await client.listPage<KubeObject>(resource, {
       namespace,
       labelSelector,
+      metadataOnly,
       signal,
       continue: token,
       ...(this.#limit === undefined ? {} : { limit: this.#limit }),
@@ -222,7 +225,7 @@ export class Informer<T> {
   }
 
   #follow(resourceVersion: string, seen: (resourceVersion: string) => void): Promise<void> {
-    const { client, resource, namespace, labelSelector } = this.#options;
+    const { client, resource, namespace, labelSelector, metadataOnly } = this.#options;
     const { signal } = this.#stop;
     const timeoutSeconds = 240 + Math.floor(this.#clock.random() * 300); // spread, so that watches do not all return together
     const onEvent = (event: WatchEvent) => {
@@ -231,7 +234,8 @@ export class Informer<T> {
       else this.#upsert(event.object);
       if (event.object.metadata.resourceVersion !== undefined) seen(event.object.metadata.resourceVersion);
     };
-    return client.watch(resource, { namespace, labelSelector, resourceVersion, timeoutSeconds, signal }, onEvent);
+    const wanted = { namespace, labelSelector, metadataOnly, resourceVersion, timeoutSeconds, signal };
+    return client.watch(resource, wanted, onEvent);
   }
 
   #upsert(object: KubeObject): void {

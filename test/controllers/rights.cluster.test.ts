@@ -101,7 +101,7 @@ describe('the operator of deploy/', () => {
 
     // A policy that was just created counts a moment later.
     const enforced = AbortSignal.timeout(30_000);
-    while ((await kubectl([...create, dry], secret('early', 'Opaque'))).code === 0)
+    while ((await kubectl([...create, dry], secret('early', 'example.com/other'))).code === 0)
       await sleep(200, undefined, { signal: enforced });
     const denied = /ValidatingAdmissionPolicy 'replicert-operator-secrets'.*Secrets of the types that it makes/;
     const refused = async (args: readonly string[], object?: object): Promise<void> => {
@@ -110,11 +110,10 @@ describe('the operator of deploy/', () => {
       expect.soft(stderr).toMatch(denied);
     };
     await refused(create, secret('thief', 'kubernetes.io/service-account-token', account));
-    await refused(create, secret('thief', 'Opaque'));
-    await refused(create, secret('thief', ''));
+    await refused(create, secret('thief', 'example.com/other'));
     await refused(create, secret('thief', 'replicert.io/other'));
     // A token that somebody else has asked for is not turned to another account.
-    await here.createSecret('token', {}, 'Opaque');
+    await here.createSecret('token', {}, 'example.com/other');
     await bed.client.create(SECRETS, {
       metadata: { name: 'theirs', namespace, annotations: account },
       type: 'kubernetes.io/service-account-token',
@@ -124,7 +123,7 @@ describe('the operator of deploy/', () => {
     // No Secret becomes one of another type, whoever would forbid it.
     const changed = await kubectl(patch('token', { type: 'kubernetes.io/tls' }));
     expect(changed.code).not.toBe(0);
-    for (const type of ['kubernetes.io/tls', 'replicert.io/ca', 'replicert.io/ledger'])
+    for (const type of ['kubernetes.io/tls', 'Opaque', 'replicert.io/ca', 'replicert.io/ledger'])
       expect(await kubectl([...create, dry], secret('fine', type)), type).toMatchObject({ code: 0 });
 
     const began = new Date().toISOString();

@@ -92,6 +92,7 @@ describe.runIf(ours)('the commands of', () => {
     ['README.md', false],
     ['docs/rotate-a-ca.md', true],
     ['docs/recovery.md', true],
+    ['docs/outputs.md', true],
   ])('%s', { timeout: 900_000 }, async (file, settled) => {
     const blocks = blocksOf(await readFile(join(ROOT, file), 'utf8'));
     expect(blocks.length).toBeGreaterThan(0);

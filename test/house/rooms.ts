@@ -17,11 +17,12 @@ const ROOMS: Readonly<Record<string, Room>> = {
   // net for isIP, os for the number of cores: no I/O in them as they are used.
   pki: { rooms: [], packages: [], node: ['node:crypto', 'node:net', 'node:os', 'node:util'] },
   rotation: { rooms: ['api'], packages: [], node: [] },
-  profiles: { rooms: [], types: ['api', 'pki'], packages: [], node: [] },
+  outputs: { rooms: ['pki'], types: ['api'], packages: [], node: ['node:crypto'] },
+  profiles: { rooms: [], types: ['api', 'pki', 'outputs'], packages: [], node: [] },
   probe: { rooms: ['pki'], types: ['api'], packages: [], node: 'all' },
   runtime: { rooms: [], packages: ['@kubernetes/client-node', 'undici', 'pino'], node: 'all' },
   controllers: {
-    rooms: ['api', 'pki', 'rotation', 'profiles', 'probe', 'runtime'],
+    rooms: ['api', 'pki', 'outputs', 'rotation', 'profiles', 'probe', 'runtime'],
     packages: ['pino'],
     node: 'all',
   },

@@ -179,6 +179,21 @@ describe('lists', () => {
     });
   });
 
+  it('have metadata alone where that is asked for, and so have watches', async () => {
+    const list = client.listPage(SECRET, { namespace: 'ns', metadataOnly: true });
+    const first = await server.next();
+    first.page('5', []);
+    await list;
+    const watch = client.watch(SECRET, { metadataOnly: true, resourceVersion: '5', timeoutSeconds: 60 }, () => {});
+    const second = await server.next();
+    second.end();
+    await watch;
+    expect([first, second].map(({ headers }) => headers['accept'])).toEqual([
+      'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1',
+      'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1',
+    ]);
+  });
+
   it('begin again when the token has expired between two pages', async () => {
     const list = client.list(THING);
     (await server.next()).page('5', [{ metadata: { name: 'a' } }], 'more');

@@ -10,13 +10,16 @@ import { caKeyOf, secretNameOf } from '../shared/effective.ts';
 import { tellInvalid, type Teller } from '../shared/invalid.ts';
 import type { Ledgers } from '../shared/ledgers.ts';
 import { Refusal } from '../shared/refusal.ts';
-import { isProblem, type MemberSecret, SECRETS } from '../shared/secrets.ts';
+import { isProblem, type LedgerSecret, type MemberSecret, SECRETS } from '../shared/secrets.ts';
 import { writeStatus } from '../shared/status.ts';
 import type { Verdicts } from '../shared/verdicts.ts';
 import { type Kept, objectOf, type World } from '../shared/world.ts';
 import type { CertificateFacts } from './facts.ts';
-import { leftoverOf, observe } from './observe.ts';
+import { leftObjectsOf, leftoverOf, observe } from './observe.ts';
+import { Outputs } from './outputs.ts';
 import { deleteLeftover, perform } from './perform.ts';
+import { deleteObject, performObjects } from './perform-objects.ts';
+import { planObjects } from './plan-objects.ts';
 import { type Plan, planCertificate, type Work } from './plan.ts';
 import { statusOf } from './status.ts';
 
@@ -36,6 +39,7 @@ const PATIENCE = 3_000;
 /** Keeps one member's Secret as the ledger and its spec want it: observe -> plan -> (read the ledger live, plan again) -> perform. */
 export function clusterCertificateController(tools: ClusterCertificateTools) {
   const { client, world, ledgers, authorities, verdicts, tell, clock } = tools;
+  const outputs = new Outputs(client, world.passwords);
   const { now } = clock;
   const denials = new Denials();
 
@@ -51,7 +55,11 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
 
     await readSecret(certificate, signal);
     const ca = refOf(caKeyOf(certificate));
-    let facts = observe(world, certificate, ledgers.cached(ca));
+    const gather = async (ledger: LedgerSecret | null): Promise<CertificateFacts> => {
+      const known = observe(world, certificate, ledger);
+      return { ...known, outputs: await outputs.expect(known, signal) };
+    };
+    let facts = await gather(ledgers.cached(ca));
     let plan = planCertificate(facts, now());
     let { secret } = facts;
     const wrongClock = clock.refusal();
@@ -64,7 +72,7 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
       // Its CA has not been judged yet in this process; that is a matter of moments.
       if (verdicts.of(facts.ca) === null) return { kind: 'after', ms: 200 };
       // Nothing is signed on hearsay: the decision is made again on the ledger as it is.
-      facts = observe(world, certificate, await ledgers.live(ca));
+      facts = await gather(await ledgers.live(ca));
       plan = planCertificate(facts, now());
       ({ secret } = facts);
       ({ refusal } = plan);
@@ -73,7 +81,7 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
       else if (acts(plan.work) && facts.issuing !== null) {
         try {
           secret = await perform(
-            { client, secrets: world.secrets, authorities, denials },
+            { client, secrets: world.secrets, authorities, denials, outputs },
             plan.work,
             facts,
             facts.issuing,
@@ -85,15 +93,39 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
             { work: plan.work.kind, secret: secret.meta.name, epoch: secret.epoch },
             'wrote the Secret of a member',
           );
-          plan = planCertificate({ ...facts, secret }, now());
+          facts = { ...facts, secret };
+          facts = { ...facts, outputs: await outputs.expect(facts, signal) };
+          plan = planCertificate(facts, now());
         } catch (error) {
           if (!(error instanceof Refusal)) throw error;
           refusal = error;
         }
       }
     }
+    if (refusal === null && plan.work.kind === 'none') refusal = await settleObjects(facts, signal);
     return conclude({ kept, certificate, facts, plan, secret, refusal, done, signal });
   };
+
+  /** The Secret is as it is to be: now what follows it. @returns why that cannot be done */
+  async function settleObjects(facts: CertificateFacts, signal: AbortSignal): Promise<Refusal | null> {
+    const works = planObjects(facts);
+    if (works.length === 0 || facts.issuing === null) return null;
+    try {
+      const { changed, refusal } = await performObjects(
+        { client, world, denials, outputs },
+        works,
+        facts,
+        facts.issuing,
+        signal,
+      );
+      const what = `${changed.join(', ')} ${changed.length === 1 ? 'follows' : 'follow'} Secret ${facts.secret?.meta.name}`;
+      if (changed.length > 0) tell(CLUSTER_CERTIFICATE, facts.certificate.metadata, 'Normal', 'OutputsWritten', what);
+      return refusal;
+    } catch (error) {
+      if (error instanceof Refusal) return error;
+      throw error;
+    }
+  }
 
   /** A Secret that was there before its certificate (restored, or kept when that was deleted) was not read while nobody asked for it. */
   async function readSecret(certificate: ClusterCertificate, signal: AbortSignal): Promise<void> {
@@ -180,18 +212,32 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
         'BundleWritten',
         `Secret ${secret.meta.name} trusts ${bundle} (${work.because})`,
       );
+    } else if (work.kind === 'outputs') {
+      const held = secret.outputs.size === 0 ? 'has no outputs' : `holds ${[...secret.outputs.keys()].join(', ')}`;
+      tell(
+        CLUSTER_CERTIFICATE,
+        metadata,
+        'Normal',
+        'OutputsWritten',
+        `Secret ${secret.meta.name} ${held} (${work.because})`,
+      );
     }
   }
 
   /**
    * The certificate is not there. Nothing is deleted because something is missing, say a Secret that was restored before its certificate:
-   * only the Secret of one that was seen to go, and that is gone when it is asked for once more.
+   * only what is of one that was seen to go, and that is gone when it is asked for once more.
    */
   async function forget(key: string, signal: AbortSignal): Promise<Wake> {
     const certificate = world.deleted.get(key);
     const left = certificate === undefined ? null : leftoverOf(world.secrets, certificate);
-    if (left !== null && (await isGone(key, signal))) await deleteLeftover({ client }, left, signal);
+    const objects = certificate === undefined ? [] : leftObjectsOf(world, certificate);
+    if ((left !== null || objects.length > 0) && (await isGone(key, signal))) {
+      for (const object of objects) await deleteObject({ client }, object, signal);
+      if (left !== null) await deleteLeftover({ client }, left, signal);
+    }
     world.deleted.delete(key);
+    outputs.forget(key);
     return { kind: 'onChange' };
   }
 

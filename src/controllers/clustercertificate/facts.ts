@@ -1,9 +1,10 @@
 import type { Ledger, RosterEntry } from '../../api/ledger.ts';
 import type { ClusterCertificate } from '../../api/objects.ts';
 import type { Certificate } from '../../pki/certificate.ts';
+import type { ExpectedOutputs } from './outputs.ts';
 import type { LeafWish } from '../shared/effective.ts';
 import type { Refusal } from '../shared/refusal.ts';
-import type { MemberSecret } from '../shared/secrets.ts';
+import type { MemberSecret, OutputObject } from '../shared/secrets.ts';
 
 /** What was seen of the member behind a certificate, by one peer. */
 export interface Sighting {
@@ -25,6 +26,10 @@ export interface CertificateFacts {
   readonly issuing: Issuing | null;
   /** The Secret of its name, when it is ours and this certificate's. */
   readonly secret: MemberSecret | null;
+  /** The further objects that are there for it, asked for or not. */
+  readonly objects: readonly OutputObject[];
+  /** What its outputs are to be; a Refusal: that cannot be said; null: there is nothing to say it of. */
+  readonly outputs: ExpectedOutputs | Refusal | null;
   readonly sightings: readonly Sighting[];
 }
 

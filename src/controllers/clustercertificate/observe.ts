@@ -9,24 +9,30 @@ import {
   type KeptSecret,
   type LedgerSecret,
   type MemberSecret,
+  type OutputObject,
   type UnclaimedSecret,
 } from '../shared/secrets.ts';
 import { isProbed, seenOf } from '../replicationpeer/observe.ts';
 import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
 import type { CertificateFacts, Issuing, Sighting } from './facts.ts';
 
-/** Gathers the facts from what is known. The ledger is given, because whoever is about to act reads it live. */
+/** What is known without asking anybody: all but the outputs. The ledger is given, because whoever is about to act reads it live. */
 export function observe(
   world: World,
   certificate: ClusterCertificate,
   ledgerSecret: LedgerSecret | null,
-): CertificateFacts {
+): Omit<CertificateFacts, 'outputs'> {
   const { metadata } = certificate;
   const ca = caKeyOf(certificate);
   const found = findCa(world, certificate, ca);
   const secretKey = `${metadata.namespace}/${secretNameOf(certificate)}`;
   const kept = world.secrets.get(secretKey);
-  const common = { certificate, ca, sightings: sightingsOf(world, certificate, ca) };
+  const common = {
+    certificate,
+    ca,
+    objects: objectsOf(world, certificate),
+    sightings: sightingsOf(world, certificate, ca),
+  };
   if (found instanceof Refusal)
     return { ...common, refusal: found, issuing: null, secret: ownSecret(kept, certificate) };
 
@@ -37,6 +43,13 @@ export function observe(
     issuing: refusal === null ? issuingOf(world, certificate, found, ledgerSecret) : null,
     secret: ownSecret(kept, certificate),
   };
+}
+
+function objectsOf(world: World, { metadata, spec }: ClusterCertificate): readonly OutputObject[] {
+  const member = memberKey(metadata.namespace, metadata.name);
+  const asked = (spec.outputObjects ?? []).map(({ kind, name }) => world.output(kind, `${metadata.namespace}/${name}`));
+  const all = [...asked, ...world.outputsOf(member)].filter((each) => each?.certificate === member);
+  return [...new Set(all)].filter((each) => each !== null);
 }
 
 function findCa(world: World, { metadata, spec }: ClusterCertificate, key: string): ReplicationCA | Refusal {
@@ -80,6 +93,17 @@ export function leftoverOf(
   if (kept?.kind !== 'member' && kept?.kind !== 'unclaimed') return null;
   const { [ANNOTATIONS.certificateUid]: owner, [ANNOTATIONS.deletionPolicy]: policy } = kept.annotations;
   return kept.certificate === memberKey(namespace, name) && owner === uid && policy === 'Delete' ? kept : null;
+}
+
+/** The further objects that a deleted certificate leaves behind and that are to go with it: made for this very object. */
+export function leftObjectsOf(
+  world: Pick<World, 'outputsOf'>,
+  { metadata }: ClusterCertificate,
+): readonly OutputObject[] {
+  return [...world.outputsOf(memberKey(metadata.namespace, metadata.name))].filter(
+    ({ annotations: { [ANNOTATIONS.certificateUid]: owner, [ANNOTATIONS.deletionPolicy]: policy } }) =>
+      owner === metadata.uid && policy === 'Delete',
+  );
 }
 
 function secretRefusal(

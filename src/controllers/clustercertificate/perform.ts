@@ -1,11 +1,12 @@
 import { randomBytes, createPublicKey } from 'node:crypto';
-import { LABELS, MANAGED_BY } from '../../api/names.ts';
+import { ANNOTATIONS, LABELS, MANAGED_BY } from '../../api/names.ts';
+import type { Material } from '../../outputs/index.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { encodeBundle } from '../../pki/bundle.ts';
 import { PkiError } from '../../pki/errors.ts';
 import { issueLeaf, newSerial } from '../../pki/issue.ts';
 import { encodePrivateKey, generatePrivateKey } from '../../pki/keys.ts';
-import { type Client, isAlreadyExists, isInvalid, type ObjectRef, refOf } from '../../runtime/client.ts';
+import { type Client, isAlreadyExists, isInvalid, keyOf, type ObjectRef, refOf } from '../../runtime/client.ts';
 import { WaitingError } from '../../runtime/runner.ts';
 import type { Authorities } from '../shared/authorities.ts';
 import { type Denials, isDenied } from '../shared/denials.ts';
@@ -25,6 +26,7 @@ import {
 } from '../shared/secrets.ts';
 import type { View } from '../shared/view.ts';
 import type { CertificateFacts, Issuing } from './facts.ts';
+import { hasOutputs, type MadeOutputs, NOTHING_MADE, type Outputs } from './outputs.ts';
 import { secretMetadata, type Work } from './plan.ts';
 
 export interface Tools {
@@ -32,6 +34,7 @@ export interface Tools {
   readonly secrets: View<KeptSecret>;
   readonly authorities: Authorities;
   readonly denials: Denials;
+  readonly outputs: Outputs;
 }
 
 /** A foreign Secret tells nobody when it goes: its label is not ours. */
@@ -52,38 +55,62 @@ export async function perform(
 ): Promise<MemberSecret> {
   const name = `Secret ${facts.certificate.metadata.namespace}/${issuing.wish.secretName}`;
   return tools.denials.attempt(name, async () => {
-    const data = await dataFor(tools, work, facts, issuing, now, signal);
-    return write(tools, facts, issuing, data, signal);
+    const files = await filesFor(tools, work, facts, issuing, now, signal);
+    return write(tools, facts, issuing, files, signal);
   });
 }
 
 /** What is to be written; null: labels and annotations only. */
-async function dataFor(
+async function filesFor(
   tools: Tools,
   work: Exclude<Work, { kind: 'none' | 'wait' }>,
   facts: CertificateFacts,
   issuing: Issuing,
   now: number,
   signal: AbortSignal,
-): Promise<Record<string, string> | null> {
+): Promise<Files | null> {
   switch (work.kind) {
     case 'issue':
       return issueFiles(tools, work, facts, issuing, now, signal);
     case 'rebundle':
-      return bundleData(issuing.wish.profile, bundleOf(work.bundle, facts, issuing));
+    case 'outputs':
+      return rebundle(tools, work.bundle, facts, issuing, signal);
     case 'label':
       return null;
   }
 }
 
+/** What is written into a member's Secret. */
+interface Files {
+  readonly data: Record<string, string>;
+  readonly outputs: MadeOutputs;
+}
+
+/** The bundle, and what follows from it and from the key and leaf that stay. */
+async function rebundle(
+  { outputs }: Tools,
+  numbers: readonly number[],
+  facts: CertificateFacts,
+  { wish, ...issuing }: Issuing,
+  signal: AbortSignal,
+): Promise<Files> {
+  const bundle = bundleOf(numbers, facts, issuing);
+  const data = bundleData(wish.profile, encodeBundle(bundle));
+  const { secret, certificate } = facts;
+  // Without outputs nobody need read the key.
+  if (secret === null || !hasOutputs(wish)) return { data, outputs: NOTHING_MADE };
+  const material = { ...(await outputs.materialOf(wish, secret, signal)), bundle };
+  return { data, outputs: await outputs.make(certificate.metadata.namespace, wish, material, signal) };
+}
+
 async function issueFiles(
-  { authorities }: Tools,
+  { authorities, outputs }: Tools,
   work: Extract<Work, { kind: 'issue' }>,
   facts: CertificateFacts,
   issuing: Issuing,
   now: number,
   signal: AbortSignal,
-): Promise<Record<string, string>> {
+): Promise<Files> {
   const { wish, ledger } = issuing;
   const record = ledger.generations[work.leaf];
   if (record === undefined) throw new Error(`the ledger of ${facts.ca} does not name generation ${work.leaf}`);
@@ -109,13 +136,16 @@ async function issueFiles(
       notAfter: now + wish.duration,
       serial: newSerial(randomBytes),
     });
+    const bundle = bundleOf(work.bundle, facts, issuing);
     const files = {
       leafPem: leaf.pem,
       keyPem: encodePrivateKey(key, wish.encoding),
-      bundlePem: bundleOf(work.bundle, facts, issuing),
+      bundlePem: encodeBundle(bundle),
     };
+    const material: Material = { chain: [leaf], key, keyEncoding: wish.encoding, bundle };
+    const made = await outputs.make(facts.certificate.metadata.namespace, wish, material, signal);
     expectPair(files, leaf, wish.key);
-    return memberData(wish.profile, files);
+    return { data: memberData(wish.profile, files), outputs: made };
   } catch (error) {
     if (error instanceof PkiError) throw new Refusal('InvalidSpec', `The leaf cannot be issued: ${error.message}`);
     throw error;
@@ -123,8 +153,12 @@ async function issueFiles(
 }
 
 /** The CA certificates of a bundle, from the generation Secrets that the ledger names. */
-function bundleOf(numbers: readonly number[], { ca }: CertificateFacts, { generations, ledger }: Issuing): string {
-  const certificates: Certificate[] = numbers.map((number) => {
+function bundleOf(
+  numbers: readonly number[],
+  { ca }: CertificateFacts,
+  { generations, ledger }: Omit<Issuing, 'wish'>,
+): readonly Certificate[] {
+  return numbers.map((number) => {
     const certificate = generations.get(number);
     if (certificate === undefined) {
       const { namespace = '' } = refOf(ca);
@@ -135,7 +169,6 @@ function bundleOf(numbers: readonly number[], { ca }: CertificateFacts, { genera
     }
     return certificate;
   });
-  return encodeBundle(certificates);
 }
 
 /**
@@ -146,12 +179,17 @@ async function write(
   tools: Tools,
   facts: CertificateFacts,
   { wish, ledger }: Issuing,
-  data: Record<string, string> | null,
+  files: Files | null,
   signal: AbortSignal,
 ): Promise<MemberSecret> {
   const { certificate, secret } = facts;
-  const epoch = data === null && secret !== null ? secret.epoch : ledger.epoch;
-  const metadata = secretMetadata(certificate, facts.ca, wish, epoch);
+  const epoch = files === null && secret !== null ? secret.epoch : ledger.epoch;
+  const { labels, annotations } = secretMetadata(certificate, facts.ca, wish, epoch);
+  const metadata = {
+    labels,
+    annotations: { ...annotations, ...(files === null ? {} : outputsAnnotation(files, secret)) },
+  };
+  const data = files === null ? null : dataOf(files, secret);
   const ref: ObjectRef = { namespace: certificate.metadata.namespace, name: wish.secretName };
   const name = `${ref.namespace}/${ref.name}`;
   try {
@@ -179,6 +217,7 @@ async function write(
     if (kept.kind === 'unclaimed')
       throw new WaitingError(`ClusterCertificate ${certificate.metadata.name} is gone`, 200);
     if (kept.kind !== 'member') throw new Error(`Secret ${name} did not come back as it was written`);
+    if (files !== null) tools.outputs.remember(keyOf(certificate.metadata), wish, kept, files.outputs);
     return kept;
   } catch (error) {
     if (isAlreadyExists(error)) return standingInTheWay(tools, ref, name, certificate.metadata.name, signal);
@@ -191,6 +230,17 @@ async function write(
     }
     throw error;
   }
+}
+
+/** All data of one write. Null takes a key away: outputs that are not asked for any more must not stay as they are for ever. */
+function dataOf({ data, outputs }: Files, secret: MemberSecret | null): Record<string, string | null> {
+  const gone = [...(secret?.outputs.keys() ?? [])].map((key): [string, null] => [key, null]);
+  return { ...Object.fromEntries(gone), ...Object.fromEntries(outputs.secret), ...data };
+}
+
+function outputsAnnotation({ outputs }: Files, secret: MemberSecret | null): Record<string, string> {
+  const none = outputs.secret.size === 0 && (secret === null || secret.outputs.size === 0);
+  return none ? {} : { [ANNOTATIONS.outputs]: [...outputs.secret.keys()].join(',') };
 }
 
 /** Somebody has a Secret of that name. Either the watch has not shown it (yet), or it is not ours. */

@@ -3,6 +3,7 @@ import { rawSubjectOf } from '../../pki/issue.ts';
 import { sameKeySpec } from '../../pki/keys.ts';
 import { BACKDATE, type LeafWish } from '../shared/effective.ts';
 import { issuerOf } from '../shared/facts.ts';
+import type { OutputDigests } from '../shared/output-digests.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { isProblem, type MemberContent, memberMetadata, type MemberSecret } from '../shared/secrets.ts';
 import { refOf } from '../../runtime/client.ts';
@@ -23,6 +24,8 @@ export type Work =
   | { readonly kind: 'issue'; readonly cause: Cause; readonly leaf: number; readonly bundle: readonly number[] }
   /** The leaf stays; bundle and epoch are written. */
   | { readonly kind: 'rebundle'; readonly because: string; readonly bundle: readonly number[] }
+  /** Leaf and bundle stay; outputs and epoch are written. */
+  | { readonly kind: 'outputs'; readonly because: string; readonly bundle: readonly number[] }
   /** Labels and annotations only: no new epoch, the same revision. */
   | { readonly kind: 'label' };
 
@@ -40,7 +43,7 @@ export interface Plan {
 export function planCertificate(facts: CertificateFacts, now: number): Plan {
   const { refusal, issuing, secret } = facts;
   const rest: Plan = { work: { kind: 'none' }, wakeAt: null, refusal, warning: null };
-  if (refusal !== null) return { ...rest, wakeAt: refusal.retryAfter === null ? null : now + refusal.retryAfter };
+  if (refusal !== null) return { ...rest, wakeAt: wakeOf(refusal, now) };
   if (issuing === null || issuing.ledger.signer === null) {
     return {
       ...rest,
@@ -90,8 +93,12 @@ export function planCertificate(facts: CertificateFacts, now: number): Plan {
       ),
     };
   }
+  // Not even a bundle is written then: what is in a Secret always goes together.
+  if (facts.outputs instanceof Refusal) return { ...rest, refusal: facts.outputs, wakeAt: wakeOf(facts.outputs, now) };
   return { ...rest, ...planSecret(facts, issuing, secret, entry, leaf, now) };
 }
+
+const wakeOf = ({ retryAfter }: Refusal, now: number): number | null => (retryAfter === null ? null : now + retryAfter);
 
 /** The namespace of its CA. */
 function home({ ca }: CertificateFacts): string {
@@ -154,7 +161,19 @@ function planSecret(
       },
     };
   }
+  const stale = staleOutputs(secret.outputs, facts.outputs);
+  if (stale.length > 0) {
+    const because = `${stale.join(', ')} ${stale.length === 1 ? 'is' : 'are'} not what is asked for`;
+    return { ...rest, work: { kind: 'outputs', because, bundle: entry.bundle } };
+  }
   return { ...rest, work: labelsMissing(facts, wish, secret) ? { kind: 'label' } : { kind: 'none' } };
+}
+
+/** Keys that do not hold what they are to hold, or are to go. */
+function staleOutputs(present: OutputDigests, wanted: CertificateFacts['outputs']): readonly string[] {
+  if (wanted === null || wanted instanceof Refusal) return [];
+  const missing = [...wanted.secret].flatMap(([key, digest]) => (present.get(key) === digest ? [] : [key]));
+  return [...missing, ...[...present.keys()].filter((key) => !wanted.secret.has(key))];
 }
 
 /** The first part of the leaf that is not as the spec wants it. */

@@ -129,8 +129,14 @@ function memberSecretFact(
   ledger: Ledger,
   generations: ReadonlyMap<number, Certificate>,
 ): SecretFact | null {
-  const kept = world.secrets.get(`${certificate.metadata.namespace}/${secretNameOf(certificate)}`);
-  return kept?.kind === 'member' && kept.certificate === member ? secretFact(kept, ledger, generations) : null;
+  const { namespace } = certificate.metadata;
+  const kept = world.secrets.get(`${namespace}/${secretNameOf(certificate)}`);
+  if (kept?.kind !== 'member' || kept.certificate !== member) return null;
+  const objects = (certificate.spec.outputObjects ?? []).map(({ kind, name }) => {
+    const object = world.output(kind, `${namespace}/${name}`);
+    return object?.certificate === member ? object : null;
+  });
+  return secretFact(kept, objects, ledger, generations);
 }
 
 function barrierOf(

@@ -3,6 +3,7 @@ import type { ClusterCertificate, ReplicationCA } from '../../api/objects.ts';
 import { parseDuration } from '../../api/duration.ts';
 import { parseInstant } from '../../api/instant.ts';
 import type { MemberKey } from '../../api/names.ts';
+import type { OutputSpec } from '../../api/outputs.ts';
 import type { Subject } from '../../pki/issue.ts';
 import type { KeyEncoding, KeySpec } from '../../pki/keys.ts';
 import { type Profile, profileOf } from '../../profiles/index.ts';
@@ -56,6 +57,19 @@ export interface LeafWish {
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   readonly deletionPolicy: 'Retain' | 'Delete';
+  /** Further keys of the Secret, besides the profile's own. */
+  readonly outputs: readonly OutputSpec[];
+  /** Further Secrets and ConfigMaps. */
+  readonly objects: readonly ObjectWish[];
+}
+
+/** A further object that follows the Secret. */
+export interface ObjectWish {
+  readonly kind: 'Secret' | 'ConfigMap';
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly outputs: readonly OutputSpec[];
 }
 
 export function leafWish({ metadata, spec }: ClusterCertificate, ca: ReplicationCA): LeafWish {
@@ -75,7 +89,24 @@ export function leafWish({ metadata, spec }: ClusterCertificate, ca: Replication
     labels: spec.secretTemplate?.labels ?? {},
     annotations: spec.secretTemplate?.annotations ?? {},
     deletionPolicy: spec.deletionPolicy ?? 'Retain',
+    outputs: spec.outputs ?? [],
+    objects: (spec.outputObjects ?? []).map(({ kind, name, template, outputs }) => ({
+      kind,
+      name,
+      labels: template?.labels ?? {},
+      annotations: template?.annotations ?? {},
+      outputs,
+    })),
   };
+}
+
+/** Names of the Secrets, in the certificate's own namespace, that hold the passwords of these, each once. */
+export function passwordSecretsOf(
+  outputs: readonly OutputSpec[] = [],
+  objects: readonly { readonly outputs: readonly OutputSpec[] }[] = [],
+): readonly string[] {
+  const all = [...outputs, ...objects.flatMap((object) => object.outputs)];
+  return [...new Set(all.flatMap(({ passwordSecretRef }) => passwordSecretRef?.name ?? []))];
 }
 
 export function secretNameOf({ metadata, spec }: Pick<ClusterCertificate, 'metadata' | 'spec'>): string {

@@ -3,7 +3,7 @@ import type { Ledger } from '../../api/ledger.ts';
 import { type Certificate } from '../../pki/certificate.ts';
 import { signedBy } from '../../pki/certificate.ts';
 import type { SecretFact } from '../../rotation/facts.ts';
-import { isProblem, type KeptSecret, type MemberSecret } from './secrets.ts';
+import { isProblem, type KeptSecret, type MemberSecret, type OutputObject } from './secrets.ts';
 import type { View } from './view.ts';
 
 /** The certificates of the generations that a ledger names, as far as their Secrets are there. */
@@ -41,16 +41,21 @@ export function issuerOf(leaf: Certificate, generations: ReadonlyMap<number, Cer
   return null;
 }
 
-/** What a member's Secret holds, in the ledger's words; null when it cannot be used as a certificate at all. */
+/**
+ * What a member's Secret holds, in the ledger's words; null when it cannot be used as a certificate at all.
+ * @param objects the further objects that its certificate asks for, null where one is missing: a change has been written when it was
+ *   written to all of them, for the member may have its files from any
+ */
 export function secretFact(
   kept: MemberSecret,
+  objects: readonly (OutputObject | null)[],
   ledger: Ledger,
   generations: ReadonlyMap<number, Certificate>,
 ): SecretFact | null {
   const { content } = kept;
   if (isProblem(content) || !content.keyMatches) return null;
   return {
-    epoch: kept.epoch,
+    epoch: Math.min(kept.epoch, ...objects.map((object) => object?.epoch ?? 0)),
     revision: content.revision,
     leafFingerprint: content.leaf.fingerprint,
     leafNotAfter: content.leaf.notAfter,

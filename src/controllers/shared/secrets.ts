@@ -26,6 +26,7 @@ import { decodePrivateKey, keyMatches, type KeySpec, keySpecOf } from '../../pki
 import type { Profile } from '../../profiles/profile.ts';
 import type { Client, KubeObject, ObjectRef, Resource } from '../../runtime/client.ts';
 import { secretNameOf } from './effective.ts';
+import { type OutputDigests, readOutputs } from './output-digests.ts';
 import { type HasMeta, type Meta, metaOf } from './view.ts';
 
 export const SECRETS: Resource = { group: '', version: 'v1', plural: 'secrets', kind: 'Secret' };
@@ -60,6 +61,8 @@ export interface MemberSecret extends OfMember {
   readonly type: string;
   /** Ours, and those that the ClusterCertificate asks for. */
   readonly labels: Readonly<Record<string, string>>;
+  /** What its outputs hold, by key. */
+  readonly outputs: OutputDigests;
   /** A problem when the content cannot be read. */
   readonly content: MemberContent | { readonly problem: string };
 }
@@ -70,6 +73,15 @@ export interface MemberSecret extends OfMember {
  */
 export interface UnclaimedSecret extends OfMember {
   readonly kind: 'unclaimed';
+}
+
+/** A further object of a member, with outputs. */
+export interface OutputObject extends OfMember {
+  readonly kind: 'output';
+  readonly object: 'Secret' | 'ConfigMap';
+  readonly labels: Readonly<Record<string, string>>;
+  /** Nothing where no ClusterCertificate asks for it. */
+  readonly outputs: OutputDigests;
 }
 
 export interface GenerationSecret extends HasMeta {
@@ -100,6 +112,7 @@ interface StraySecret extends HasMeta {
 export type KeptSecret =
   | MemberSecret
   | UnclaimedSecret
+  | OutputObject
   | GenerationSecret
   | LedgerSecret
   | UnclaimedLedger
@@ -132,31 +145,23 @@ export function keepSecret(raw: KubeObject, claims: Claims): KeptSecret {
     case ROLES.member: {
       if (labels[LABELS.certificate] === undefined || labels[LABELS.certificate] === '')
         return { kind: 'stray', meta, ca };
-      const certificate = memberKey(meta.namespace, labels[LABELS.certificate] ?? '');
-      const asking = claims.certificate(certificate);
+      const asking = claims.certificate(memberKey(meta.namespace, labels[LABELS.certificate] ?? ''));
       const claimant = asking !== null && secretNameOf(asking) === meta.name ? asking : null;
-      const epochText = annotations[ANNOTATIONS.epoch] ?? '';
-      const epoch = /^\d{1,15}$/.test(epochText) ? Number(epochText) : 0;
-      const common = {
-        meta,
-        ca: `${labels[LABELS.caNamespace] ?? meta.namespace}/${caName}`,
-        certificate,
-        epoch,
-        annotations: {
-          ...only(annotations, keysOf(claimant?.spec.secretTemplate?.annotations)),
-          ...short(only(annotations, OUR_ANNOTATIONS)),
-        },
-      };
+      const common = ofMember(raw, claimant?.spec.secretTemplate?.annotations);
       if (claimant === null) return { kind: 'unclaimed', ...common };
+      const outputs = readOutputs((key) => data[key], annotations[ANNOTATIONS.outputs], Object.values(SECRET_KEYS));
       return {
         kind: 'member',
         ...common,
         // A copy: a slice would keep the whole text in memory.
         type: Buffer.from(type.slice(0, MAX_TYPE)).toString(),
         labels: only(labels, [...OUR_LABELS, ...keysOf(claimant.spec.secretTemplate?.labels)]),
-        content: attempt(() => readContent(data, annotations[ANNOTATIONS.epoch] ?? '')),
+        outputs,
+        content: attempt(() => readContent(data, outputs, annotations[ANNOTATIONS.epoch] ?? '')),
       };
     }
+    case ROLES.output:
+      return keepOutput('Secret', raw, claims);
     case ROLES.generation:
       if (type !== CA_SECRET_TYPE) return { kind: 'stray', meta, ca };
       return {
@@ -175,8 +180,56 @@ export function keepSecret(raw: KubeObject, claims: Claims): KeptSecret {
   }
 }
 
+/** @param asked annotations that the ClusterCertificate wants on it */
+function ofMember(raw: KubeObject, asked: Readonly<Record<string, string>> | undefined): OfMember {
+  const meta = metaOf(raw);
+  const { labels = {}, annotations = {} } = raw.metadata;
+  const epochText = annotations[ANNOTATIONS.epoch] ?? '';
+  return {
+    meta,
+    ca: `${labels[LABELS.caNamespace] ?? meta.namespace}/${labels[LABELS.ca] ?? ''}`,
+    certificate: memberKey(meta.namespace, labels[LABELS.certificate] ?? ''),
+    epoch: /^\d{1,15}$/.test(epochText) ? Number(epochText) : 0,
+    annotations: { ...only(annotations, keysOf(asked)), ...short(only(annotations, OUR_ANNOTATIONS)) },
+  };
+}
+
+/** Reads a further object of a member. One that nobody asks for any more is known by its place, so that it can go. */
+export function keepOutput(object: 'Secret' | 'ConfigMap', raw: KubeObject, claims: Claims): OutputObject {
+  const { metadata } = raw;
+  const certificate = memberKey(metadata.namespace ?? '', metadata.labels?.[LABELS.certificate] ?? '');
+  const asked = claims
+    .certificate(certificate)
+    ?.spec.outputObjects?.find(({ kind, name }) => kind === object && name === metadata.name);
+  const common = { kind: 'output', object, ...ofMember(raw, asked?.template?.annotations) } as const;
+  if (asked === undefined) return { ...common, labels: {}, outputs: new Map() };
+  return {
+    ...common,
+    labels: only(metadata.labels ?? {}, [...OUR_LABELS, ...keysOf(asked.template?.labels)]),
+    outputs: readOutputs(
+      object === 'Secret' ? secretValue(raw) : mapValue(raw),
+      metadata.annotations?.[ANNOTATIONS.outputs],
+    ),
+  };
+}
+
+const secretValue = (raw: KubeObject) => {
+  const data = dataOf(raw);
+  return (key: string): unknown => data[key];
+};
+
+/** What a ConfigMap holds, base64 like a Secret: text in `data`, other octets in `binaryData`. */
+const mapValue = (raw: KubeObject) => {
+  const [data, binary] = [dataOf(raw), dataOf(raw, 'binaryData')];
+  return (key: string): unknown => {
+    const text = data[key];
+    return typeof text === 'string' ? base64(text) : binary[key];
+  };
+};
+
 const OUR_LABELS = Object.values(LABELS);
-const OUR_ANNOTATIONS = Object.values(ANNOTATIONS);
+// What outputs there are is kept as such.
+const OUR_ANNOTATIONS = Object.values(ANNOTATIONS).filter((name) => name !== ANNOTATIONS.outputs);
 /** Longer than any type that a profile has, to be compared and shown. */
 const MAX_TYPE = 253;
 
@@ -213,10 +266,13 @@ export function isProblem(value: object): value is { readonly problem: string } 
 
 type Data = Readonly<Record<string, unknown>>;
 
-function dataOf(raw: KubeObject): Data {
-  const data = raw['data'];
+function dataOf(raw: KubeObject, field: 'data' | 'binaryData' = 'data'): Data {
+  const data = raw[field];
   return typeof data === 'object' && data !== null ? { ...data } : {};
 }
+
+/** The text under one key of a Secret. Throws when there is none. */
+export const textIn = (raw: KubeObject, key: string): string => text(dataOf(raw), key);
 
 function text(data: Data, key: string): string {
   const value = data[key];
@@ -224,12 +280,12 @@ function text(data: Data, key: string): string {
   return Buffer.from(value, 'base64').toString('utf8');
 }
 
-function readContent(data: Data, epoch: string): MemberContent {
+function readContent(data: Data, outputs: OutputDigests, epoch: string): MemberContent {
   const leafPem = text(data, SECRET_KEYS.certificate);
   const keyPem = text(data, SECRET_KEYS.privateKey);
   const bundlePem = text(data, SECRET_KEYS.bundle);
   return {
-    revision: revisionOf({ leafPem, keyPem, bundlePem }, epoch),
+    revision: revisionOf({ leafPem, keyPem, bundlePem }, outputs, epoch),
     ...readPair(leafPem, keyPem),
     keyPem: encodingOf(keyPem),
     ...readBundle(bundlePem),
@@ -294,8 +350,9 @@ export interface MemberFiles {
   readonly bundlePem: string;
 }
 
-function revisionOf({ leafPem, keyPem, bundlePem }: MemberFiles, epoch: string): string {
-  return sha256([epoch, leafPem, keyPem, bundlePem].join('\n')).slice(0, 8);
+function revisionOf({ leafPem, keyPem, bundlePem }: MemberFiles, outputs: OutputDigests, epoch: string): string {
+  const others = [...outputs].toSorted(([a], [b]) => (a < b ? -1 : 1)).flat();
+  return sha256([epoch, leafPem, keyPem, bundlePem, ...others].join('\n')).slice(0, 8);
 }
 
 const base64 = (content: string): string => Buffer.from(content, 'utf8').toString('base64');
@@ -327,12 +384,12 @@ export async function relabel(
   client: Pick<Client, 'patch'>,
   secret: KubeObject,
   labels: Readonly<Record<string, string>>,
-  options: { readonly signal?: AbortSignal } = {},
+  { resource = SECRETS, ...options }: { readonly signal?: AbortSignal; readonly resource?: Resource } = {},
 ): Promise<KubeObject> {
   const { labels: present = {}, uid, resourceVersion } = secret.metadata;
   if (Object.entries(labels).every(([name, value]) => present[name] === value)) return secret;
   const metadata = { uid, resourceVersion, labels };
-  return client.patch(SECRETS, secret.metadata, { type: 'merge', body: { metadata } }, options);
+  return client.patch(resource, secret.metadata, { type: 'merge', body: { metadata } }, options);
 }
 
 /** The metadata that says whose Secret it is and under which decision it was written. */
@@ -342,9 +399,10 @@ export function memberMetadata(
   uid: string,
   deletionPolicy: DeletionPolicy,
   epoch: number,
+  role: typeof ROLES.member | typeof ROLES.output = ROLES.member,
 ) {
   return {
-    labels: { ...caLabels(ca, ROLES.member), [LABELS.certificate]: certificate },
+    labels: { ...caLabels(ca, role), [LABELS.certificate]: certificate },
     annotations: {
       [ANNOTATIONS.epoch]: String(epoch),
       [ANNOTATIONS.certificateUid]: uid,

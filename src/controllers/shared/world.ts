@@ -15,13 +15,15 @@ import {
 import type { ClusterCertificate, ObjectOf, ReplicationCA, ReplicationPeer } from '../../api/objects.ts';
 import { type Parsed, parseObject } from '../../api/parse.ts';
 import { type Client, type KubeObject, keyOf } from '../../runtime/client.ts';
-import { caKeyOf, secretNameOf } from './effective.ts';
+import { caKeyOf, passwordSecretsOf, secretNameOf } from './effective.ts';
 import type { Log } from './log.ts';
+import { Lookup } from './lookup.ts';
 import { acknowledgersOf } from './managers.ts';
 import {
   type Claims,
   CONFIG_MAPS,
   isProblem,
+  keepOutput,
   keepSecret,
   keepTrust,
   type KeptSecret,
@@ -29,10 +31,12 @@ import {
   type LedgerSecret,
   type MemberSecret,
   OURS,
+  type OutputObject,
   SECRETS,
   type UnclaimedSecret,
 } from './secrets.ts';
 import { Pace } from './pace.ts';
+import { Passwords } from './passwords.ts';
 import { type HasMeta, metaOf, type Seen, View } from './view.ts';
 
 /** An object of ours as it is kept: what the schema makes of it, and the status as it came, to compare with. */
@@ -83,6 +87,9 @@ export class World {
   readonly peers: View<Kept<'ReplicationPeer'>>;
   readonly secrets: View<KeptSecret>;
   readonly trusts: View<KeptTrust>;
+  /** ConfigMaps of `spec.outputObjects`; the Secrets are among the others. */
+  readonly outputMaps: View<OutputObject>;
+  readonly passwords: Passwords;
   readonly pace = new Pace();
   /** ClusterCertificates that were seen to go, as they were, until what is left of them has been dealt with. */
   readonly deleted = new Map<string, ClusterCertificate>();
@@ -91,10 +98,12 @@ export class World {
   readonly #read = new Set<string>();
   readonly #settled = Promise.withResolvers<void>();
   readonly #mark: Mark;
-  readonly #certificatesByCa = new Index();
-  readonly #certificatesBySecret = new Index();
-  readonly #secretsByCa = new Index();
-  readonly #peersByMember = new Index();
+  readonly #certificatesByCa = new Lookup();
+  readonly #certificatesBySecret = new Lookup();
+  readonly #certificatesByPassword = new Lookup();
+  readonly #secretsByCa = new Lookup();
+  readonly #outputsByCertificate = new Lookup();
+  readonly #peersByMember = new Lookup();
 
   constructor({ client, namespaces, mark, log }: WorldOptions) {
     this.#mark = mark;
@@ -138,14 +147,26 @@ export class World {
       keep: keepTrust,
       onChange: ({ key }) => this.#mark('ReplicationCA', key.replace(/-trust$/, '')),
     });
+    this.outputMaps = new View({
+      ...common,
+      resource: CONFIG_MAPS,
+      labelSelector: `${OURS},${LABELS.role}=${ROLES.output}`,
+      keep: (raw) => keepOutput('ConfigMap', raw, claims),
+      onChange: (c) => this.#onOutput(c),
+    });
+    this.passwords = new Passwords(client, (secret) => this.#onPassword(secret), log);
+  }
+
+  #onPassword(secret: string): void {
+    for (const certificate of this.#certificatesByPassword.get(secret)) this.#mark('ClusterCertificate', certificate);
   }
 
   get #views() {
-    return [this.secrets, this.trusts, this.cas, this.peers, this.certificates] as const;
+    return [this.secrets, this.outputMaps, this.trusts, this.cas, this.peers, this.certificates] as const;
   }
 
   start(): void {
-    for (const view of this.#views) if (view !== this.secrets) view.start();
+    for (const view of [this.trusts, this.cas, this.peers, this.certificates]) view.start();
   }
 
   /** Takes up a Secret that was there before whoever asks for it was known, and was not read then. */
@@ -156,7 +177,7 @@ export class World {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#views.map((view) => view.stop()));
+    await Promise.all([...this.#views, this.passwords].map((each) => each.stop()));
   }
 
   /** What has not been read yet: kind and namespace. */
@@ -203,8 +224,11 @@ export class World {
   }
 
   #onStanding(namespace: string): void {
-    // Which Secrets are read depends on the certificates and CAs that there are.
-    if (this.certificates.watches(namespace) && this.cas.watches(namespace)) this.secrets.startIn(namespace);
+    // What of them is read depends on the certificates and CAs that there are.
+    if (this.certificates.watches(namespace) && this.cas.watches(namespace)) {
+      this.outputMaps.startIn(namespace);
+      this.secrets.startIn(namespace);
+    }
     const came = !this.reads(namespace) && this.#views.every((view) => view.watches(namespace));
     if (came) this.#read.add(namespace);
     if (this.unreadNamespaces.every((each) => this.#views.some((view) => view.unreadable(each) !== null)))
@@ -230,6 +254,21 @@ export class World {
   /** Keys of the ClusterCertificates that ask for this Secret (`namespace/name`). */
   certificatesWanting(secret: string): ReadonlySet<string> {
     return this.#certificatesBySecret.get(secret);
+  }
+
+  /** A further object, when it is ours. */
+  output(kind: OutputObject['object'], key: string): OutputObject | null {
+    const kept = kind === 'ConfigMap' ? this.outputMaps.get(key) : this.secrets.get(key);
+    return kept?.kind === 'output' ? kept : null;
+  }
+
+  /** The further objects that were made for a certificate, as watches have shown them. */
+  *outputsOf(certificate: string): Iterable<OutputObject> {
+    for (const at of this.#outputsByCertificate.get(certificate)) {
+      const slash = at.indexOf('/');
+      const kept = this.output(at.startsWith('ConfigMap/') ? 'ConfigMap' : 'Secret', at.slice(slash + 1));
+      if (kept?.certificate === certificate) yield kept;
+    }
   }
 
   /** Our Secrets that belong to this CA: members', generations', ledger. */
@@ -267,6 +306,9 @@ export class World {
     else if (old !== null) this.deleted.set(key, old);
     this.#certificatesByCa.move(key, old === null ? [] : [caKeyOf(old)], now === null ? [] : [caKeyOf(now)]);
     this.#certificatesBySecret.move(key, wantedSecrets(old), wantedSecrets(now));
+    const passwords = passwordSecrets(now);
+    this.#certificatesByPassword.move(key, passwordSecrets(old), passwords);
+    if (passwords.length > 0 && now !== null) this.passwords.watch(now.metadata.namespace);
     for (const ca of new Set([old, now].filter((each) => each !== null).map(caKeyOf))) {
       this.#mark('ReplicationCA', ca, { low: initial, after: this.pace.rest(ca, JOIN_WINDOW) });
     }
@@ -295,10 +337,12 @@ export class World {
     return certificate === null ? null : caKeyOf(certificate);
   }
 
-  #onSecret({ key, before, after, initial, own }: Seen<KeptSecret>): void {
+  #onSecret(seen: Seen<KeptSecret>): void {
+    const { key, before, after, initial, own } = seen;
     this.#secretsByCa.move(key, before === undefined ? [] : [before.ca], after === undefined ? [] : [after.ca]);
     const kept = after ?? before;
     if (kept === undefined) return;
+    this.#onOutput(seen);
     switch (kept.kind) {
       case 'member':
       case 'unclaimed':
@@ -308,6 +352,8 @@ export class World {
         if (after === undefined)
           for (const other of this.certificatesWanting(key)) this.#mark('ClusterCertificate', other);
         if (!initial) this.#markRotationOf(kept);
+        break;
+      case 'output':
         break;
       case 'ledger':
       case 'unclaimedLedger':
@@ -326,7 +372,19 @@ export class World {
     }
   }
 
-  #markRotationOf(kept: MemberSecret | UnclaimedSecret): void {
+  #onOutput({ key, before, after, initial, own }: Seen<KeptSecret> | Seen<OutputObject>): void {
+    const ours = [before, after].filter((each) => each?.kind === 'output');
+    for (const { object, certificate } of ours) {
+      const at = `${object}/${key}`;
+      if (after?.kind === 'output') this.#outputsByCertificate.move(at, [certificate], [after.certificate]);
+      else this.#outputsByCertificate.move(at, [certificate], []);
+      if (!own) this.#mark('ClusterCertificate', certificate, { low: initial });
+    }
+    const [kept] = ours;
+    if (kept !== undefined && !initial) this.#markRotationOf(kept);
+  }
+
+  #markRotationOf(kept: MemberSecret | UnclaimedSecret | OutputObject): void {
     const { ca, certificate } = kept;
     for (const peer of this.#peersByMember.get(certificate)) this.#mark('ReplicationPeer', peer);
     if (!this.#concerns(ca, kept)) return;
@@ -338,7 +396,7 @@ export class World {
    * Whether a CA is to look at a Secret that says that it is a member's of it. Whoever may write Secrets in some watched namespace can
    * have any number of them say so. Beside the CA each one counts: it may be a witness against a ledger that was restored.
    */
-  #concerns(ca: string, { meta, certificate }: MemberSecret | UnclaimedSecret): boolean {
+  #concerns(ca: string, { meta, certificate }: MemberSecret | UnclaimedSecret | OutputObject): boolean {
     if (this.certificatesOf(ca).has(certificate)) return true;
     const authority = this.cas.get(ca);
     if (authority === undefined) return false;
@@ -400,6 +458,12 @@ function wantedSecrets(certificate: ClusterCertificate | null): readonly string[
   return certificate === null ? [] : [`${certificate.metadata.namespace}/${secretNameOf(certificate)}`];
 }
 
+function passwordSecrets(certificate: ClusterCertificate | null): readonly string[] {
+  if (certificate === null) return [];
+  const { metadata, spec } = certificate;
+  return passwordSecretsOf(spec.outputs, spec.outputObjects).map((name) => `${metadata.namespace}/${name}`);
+}
+
 /** The ClusterCertificate behind a member of a peer. */
 export function memberKeyOf(peer: ReplicationPeer, member: ReplicationPeer['spec']['members'][number]): MemberKey {
   const { name = member.name, namespace = peer.metadata.namespace } = member.certificateRef ?? {};
@@ -424,30 +488,6 @@ function changedEvidence(before: ReplicationPeer | null, after: ReplicationPeer 
   for (const member of [...memberKeys(before), ...memberKeys(after)])
     if (old.get(member) !== now.get(member)) changed.add(member);
   return changed;
-}
-
-const NONE: ReadonlySet<string> = new Set();
-
-/** Objects by a value that they carry. */
-class Index {
-  readonly #keys = new Map<string, Set<string>>();
-
-  get(value: string): ReadonlySet<string> {
-    return this.#keys.get(value) ?? NONE;
-  }
-
-  move(key: string, from: readonly string[], to: readonly string[]): void {
-    for (const value of from) {
-      const keys = this.#keys.get(value);
-      keys?.delete(key);
-      if (keys?.size === 0) this.#keys.delete(value);
-    }
-    for (const value of to) {
-      const keys = this.#keys.get(value);
-      if (keys === undefined) this.#keys.set(value, new Set([key]));
-      else keys.add(key);
-    }
-  }
 }
 
 export type { LedgerSecret, ReplicationCA };

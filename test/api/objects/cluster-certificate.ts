@@ -1,4 +1,4 @@
-import { REQUIRED, duplicates, type Refusal, type Row } from './row.ts';
+import { ENUM, REQUIRED, duplicates, type Refusal, type Row } from './row.ts';
 
 const certificate = (what: string, fields: object, refused: Refusal | null = null): Row => ({
   kind: 'ClusterCertificate',
@@ -13,7 +13,42 @@ const change = (what: string, before: object, after: object, refused: Refusal | 
 
 const ENCODING = { at: 'spec.privateKey.encoding', says: 'must be PKCS8, or PKCS1 with RSA, or SEC1 with ECDSA' };
 const IP = 'must be an IPv4 or IPv6 address without a prefix length';
+const STORE = { name: 'stores' };
+const EVERY = [
+  { type: 'CombinedPEM' },
+  { type: 'DER' },
+  { type: 'PKCS8' },
+  { type: 'PKCS1' },
+  { type: 'EncryptedPKCS8', passwordSecretRef: STORE },
+  { type: 'PKCS12KeyStore', passwordSecretRef: { ...STORE, key: 'p12' }, alias: 'vast1' },
+  { type: 'PKCS12TrustStore', passwordSecretRef: STORE },
+  { type: 'JKSKeyStore', passwordSecretRef: STORE, key: '.keystore' },
+  { type: 'JKSTrustStore', passwordSecretRef: STORE },
+  { type: 'Certificate', key: 'server.crt' },
+  { type: 'Bundle', key: 'root.crt' },
+];
+const PASSWORD = 'must be given with EncryptedPKCS8, PKCS12KeyStore, PKCS12TrustStore, JKSKeyStore, JKSTrustStore';
+const TAKEN = 'must not use the keys tls.crt, tls.key, ca.crt: Replicert writes those itself';
 const OURS = 'must not have keys under replicert.io/ or app.kubernetes.io/managed-by';
+
+function longest(count: number): object[] {
+  return Array.from({ length: count }, (_, n) => ({
+    type: 'JKSKeyStore',
+    key: `${n}`.padEnd(63, 'k'),
+    alias: 'a'.repeat(63),
+    passwordSecretRef: { name: 'p'.repeat(253), key: 'k'.repeat(63) },
+  }));
+}
+
+const inConfigMap = (type: string, fields: object): Row =>
+  certificate(
+    `${type} in a ConfigMap`,
+    { outputObjects: [{ kind: 'ConfigMap', name: 'a', outputs: [{ type, ...fields }] }] },
+    {
+      at: 'spec.outputObjects[0].outputs',
+      says: 'must not put a private key into a ConfigMap: only Certificate, Bundle,',
+    },
+  );
 
 export const clusterCertificates: readonly Row[] = [
   certificate('nothing but a CA', {}),
@@ -181,6 +216,155 @@ export const clusterCertificates: readonly Row[] = [
     'seventeen labels',
     { secretTemplate: { labels: Object.fromEntries(Array.from({ length: 17 }, (_, n) => [`l${n}`, 'x'])) } },
     { at: 'spec.secretTemplate.labels', says: 'at most 16 entries', server: 'must have at most 16 items' },
+  ),
+  certificate('every output, in the Secret and in an object of its own', {
+    privateKey: { algorithm: 'RSA' },
+    outputs: EVERY,
+    outputObjects: [{ kind: 'Secret', name: 'vast1-more', template: { labels: { a: 'b' } }, outputs: EVERY }],
+  }),
+  certificate('the most and longest outputs that can be', {
+    outputs: longest(16),
+    outputObjects: Array.from({ length: 8 }, (_, n) => ({
+      kind: 'Secret',
+      name: `${n}`.padEnd(253, 'n'),
+      outputs: longest(16),
+    })),
+  }),
+  certificate('SEC1 of an ECDSA key', {
+    privateKey: { algorithm: 'ECDSA' },
+    outputs: [{ type: 'SEC1' }],
+  }),
+  certificate('PKCS1 of a key that the profile chooses', { outputs: [{ type: 'PKCS1' }] }),
+  certificate(
+    'PKCS1 of an ECDSA key',
+    { privateKey: { algorithm: 'ECDSA' }, outputs: [{ type: 'PKCS1' }] },
+    { at: 'spec.outputs', says: 'must not ask for PKCS1 but of an RSA key' },
+  ),
+  certificate(
+    'SEC1 of an Ed25519 key in an object',
+    {
+      privateKey: { algorithm: 'Ed25519' },
+      outputObjects: [{ kind: 'Secret', name: 'a', outputs: [{ type: 'SEC1' }] }],
+    },
+    { at: 'spec.outputObjects', says: 'or for SEC1 but of an ECDSA key' },
+  ),
+  certificate(
+    'an unknown output',
+    { outputs: [{ type: 'PFX' }] },
+    { at: 'spec.outputs[0].type', says: 'PKCS12KeyStore', server: ENUM },
+  ),
+  certificate('an output without a type', { outputs: [{ key: 'a' }] }, { at: 'spec.outputs[0].type', ...REQUIRED }),
+  ...['PKCS12KeyStore', 'PKCS12TrustStore', 'JKSKeyStore', 'JKSTrustStore', 'EncryptedPKCS8'].map((type) =>
+    certificate(
+      `${type} without a password`,
+      { outputs: [{ type }] },
+      { at: 'spec.outputs[0].passwordSecretRef', says: PASSWORD },
+    ),
+  ),
+  certificate(
+    'a password that protects nothing',
+    { outputs: [{ type: 'CombinedPEM', passwordSecretRef: STORE }] },
+    { at: 'spec.outputs[0].passwordSecretRef', says: PASSWORD },
+  ),
+  certificate(
+    'a password without the name of its Secret',
+    { outputs: [{ type: 'PKCS12KeyStore', passwordSecretRef: { key: 'a' } }] },
+    { at: 'spec.outputs[0].passwordSecretRef.name', ...REQUIRED },
+  ),
+  certificate(
+    'an alias without a key store',
+    { outputs: [{ type: 'PKCS12TrustStore', passwordSecretRef: STORE, alias: 'a' }] },
+    { at: 'spec.outputs[0].alias', says: 'must be absent but with PKCS12KeyStore, JKSKeyStore' },
+  ),
+  certificate(
+    'an alias in capitals',
+    { outputs: [{ type: 'JKSKeyStore', passwordSecretRef: STORE, alias: 'Vast1' }] },
+    { at: 'spec.outputs[0].alias', says: 'must be an alias: lower-case letters' },
+  ),
+  ...['..data', '..', '.', 'a/b', 'a b', ''].map((key) =>
+    certificate(
+      `output under ${JSON.stringify(key)}`,
+      { outputs: [{ type: 'DER', key }] },
+      { at: 'spec.outputs[0].key', says: 'must be a key of a Secret: letters, digits' },
+    ),
+  ),
+  certificate(
+    'two outputs under one key',
+    { outputs: [{ type: 'DER' }, { type: 'CombinedPEM', key: 'key.der' }] },
+    { at: 'spec.outputs', says: 'must not have two outputs under the same key; set key' },
+  ),
+  ...['tls.crt', 'tls.key', 'ca.crt'].map((key) =>
+    certificate(`output under ${key}`, { outputs: [{ type: 'DER', key }] }, { at: 'spec.outputs', says: TAKEN }),
+  ),
+  certificate(
+    'a copy of the bundle under its own name',
+    { outputs: [{ type: 'Bundle' }] },
+    { at: 'spec.outputs', says: TAKEN },
+  ),
+  certificate(
+    'seventeen outputs',
+    { outputs: longest(17) },
+    { at: 'spec.outputs', says: 'at most 16 items', server: 'must have at most 16 items' },
+  ),
+  certificate('a ConfigMap with all that is public', {
+    outputObjects: [
+      {
+        kind: 'ConfigMap',
+        name: 'trust',
+        outputs: [
+          { type: 'Bundle' },
+          { type: 'Certificate' },
+          { type: 'PKCS12TrustStore', passwordSecretRef: STORE },
+          { type: 'JKSTrustStore', passwordSecretRef: STORE },
+        ],
+      },
+      { kind: 'Secret', name: 'trust', outputs: [{ type: 'Bundle' }] },
+    ],
+  }),
+  ...['CombinedPEM', 'DER', 'PKCS8', 'PKCS1', 'SEC1'].map((type) => inConfigMap(type, {})),
+  ...['EncryptedPKCS8', 'PKCS12KeyStore', 'JKSKeyStore'].map((type) => inConfigMap(type, { passwordSecretRef: STORE })),
+  certificate(
+    'an object twice',
+    { outputObjects: ['a', 'b', 'a'].map((name) => ({ kind: 'Secret', name, outputs: [{ type: 'DER' }] })) },
+    { at: 'spec.outputObjects', says: 'must not name the same object twice' },
+  ),
+  certificate(
+    'an object with nothing in it',
+    { outputObjects: [{ kind: 'Secret', name: 'a', outputs: [] }] },
+    { at: 'spec.outputObjects[0].outputs', says: 'at least 1 item', server: 'should have at least 1 items' },
+  ),
+  certificate(
+    'an object of another kind',
+    { outputObjects: [{ kind: 'Pod', name: 'a', outputs: [{ type: 'Bundle' }] }] },
+    { at: 'spec.outputObjects[0].kind', says: 'ConfigMap', server: ENUM },
+  ),
+  certificate(
+    'an object with one key twice',
+    { outputObjects: [{ kind: 'Secret', name: 'a', outputs: [{ type: 'Bundle' }, { type: 'DER', key: 'ca.crt' }] }] },
+    { at: 'spec.outputObjects[0].outputs', says: 'must not have two outputs under the same key' },
+  ),
+  certificate(
+    'the Secret of the certificate as a further object',
+    { secretName: 's', outputObjects: [{ kind: 'Secret', name: 's', outputs: [{ type: 'DER' }] }] },
+    { at: 'spec.outputObjects', says: 'must not name the Secret of the certificate itself' },
+  ),
+  certificate('a ConfigMap of the same name as the Secret', {
+    secretName: 's',
+    outputObjects: [{ kind: 'ConfigMap', name: 's', outputs: [{ type: 'Bundle' }] }],
+  }),
+  certificate(
+    'our label on an object',
+    {
+      outputObjects: [
+        {
+          kind: 'ConfigMap',
+          name: 's',
+          template: { labels: { 'replicert.io/role': 'x' } },
+          outputs: [{ type: 'Bundle' }],
+        },
+      ],
+    },
+    { at: 'spec.outputObjects[0].template.labels', says: OURS },
   ),
   { ...certificate('a name of 63 characters', {}), name: 'n'.repeat(63) },
   {
