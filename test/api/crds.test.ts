@@ -71,7 +71,9 @@ describe.each(KINDS)('%s', (kind) => {
       description.includes('Required.'),
     );
     for (const [path] of required)
-      expect(path).toMatch(/\.(name|host|port|members|endpoints|caRef)$|^spec\.rotation\.approval\.|\.acknowledged\./);
+      expect(path).toMatch(
+        /\.(name|host|port|members|endpoints|caRef)$|^spec\.rotation\.approval\.|\.acknowledged\.|^spec\.imported\[\]\.(generation|secretRef)$/,
+      );
   });
 
   test('gives an example of every value in the spec', () => {

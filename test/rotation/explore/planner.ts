@@ -66,6 +66,7 @@ const record = (number: number): GenerationRecord => ({
   fingerprint: String(number).padStart(64, '0'),
   secretUid: `uid-${number}`,
   passphraseRef: null,
+  imported: false,
 });
 const records = Array.from({ length: 32 }, (_, number) => record(number));
 const lists: readonly (readonly number[])[] = Array.from({ length: 512 }, (_, set) => listed(set));
@@ -248,6 +249,7 @@ function factsOf(state: State, shown: readonly Member[], settings: Settings, ord
     witnesses,
     verifies: verifiesIn(settings),
     watched: (namespace) => shown[NAMES.indexOf(namespace)]?.hidden !== true,
+    obstacle: null,
   };
 }
 
