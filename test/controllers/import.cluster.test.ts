@@ -1,13 +1,15 @@
 /** CAs that people bring: a mesh that runs by openssl's commands is adopted and rotated away from, and what must not sign is refused. */
 import { randomInt } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { generationSecret } from '../../src/controllers/shared/secrets.ts';
+import { parseCertificate } from '../../src/pki/certificate.ts';
 import { testBed } from './bed.ts';
 import { conditionOf } from './follow.ts';
 import { Member } from './member.ts';
 import { openssl } from './openssl.ts';
 import { Recipe, ROOT, SUBJECT } from './recipe.ts';
 import { disorders, generationSecrets, handshake, lapses, Links } from './rotating.ts';
-import { ca, certificate, type LiveSecret, peer, type Scene, textOf } from './scene.ts';
+import { ca, certificate, type LiveSecret, peer, type Scene, SECRETS, textOf } from './scene.ts';
 
 const bed = testBed(6);
 const TIMEOUT = 240_000;
@@ -378,6 +380,33 @@ describe.concurrent('a CA that must not sign is refused', () => {
     },
     TIMEOUT,
   );
+
+  test("a copy that a former operator has left behind unnamed is in nobody's way", async () => {
+    const here = await bed.scene();
+    await using recipe = await Recipe.follow(ROOT);
+    await here.apply(ca('mesh', { imported: [{ generation: 1, secretRef: { name: 'corp-ca' }, dedicated: true }] }));
+    await here.condition('ReplicationCA', 'mesh', 'Stalled', { status: 'True', reason: 'ImportRefused' });
+    // As it dies after the copy and before the ledger names that.
+    const data = await recipe.secret(FILES);
+    const own = generationSecret(
+      { namespace: here.namespace, name: 'mesh' },
+      1,
+      parseCertificate(data['tls.crt'] ?? ''),
+      data['tls.key'] ?? '',
+      '-dead',
+    );
+    await bed.client.create(SECRETS, own);
+    await here.createSecret('corp-ca', data);
+    await here.ready({ ReplicationCA: ['mesh'] }, 60_000);
+    await here.eventUntil(
+      'ReplicationCA',
+      'mesh',
+      'GenerationRemoved',
+      new RegExp(`^Secret ${own.metadata.name} of generation 1 is deleted`),
+    );
+    await here.secrets.until('the copy is alone', () => generationSecrets(here).length === 1);
+    expect(here.ledger('mesh').generations[1]?.secretName).toBe(here.generationSecret('mesh', 1).metadata.name);
+  });
 
   test('that comes too late for its number says so', async () => {
     const here = await bed.scene();
