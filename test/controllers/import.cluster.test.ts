@@ -1,17 +1,19 @@
 /** CAs that people bring: a mesh that runs by openssl's commands is adopted and rotated away from, and what must not sign is refused. */
 import { randomInt } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { ledgerSecretName } from '../../src/api/names.ts';
 import { generationSecret } from '../../src/controllers/shared/secrets.ts';
 import { parseCertificate } from '../../src/pki/certificate.ts';
+import { lose } from './backup.ts';
 import { testBed } from './bed.ts';
 import { conditionOf } from './follow.ts';
 import { Member } from './member.ts';
 import { openssl } from './openssl.ts';
 import { Recipe, ROOT, SUBJECT } from './recipe.ts';
-import { disorders, generationSecrets, handshake, lapses, Links } from './rotating.ts';
+import { disorders, generationSecrets, handshake, lapses, Links, Mesh } from './rotating.ts';
 import { ca, certificate, type LiveSecret, peer, type Scene, SECRETS, textOf } from './scene.ts';
 
-const bed = testBed(6);
+const bed = testBed(7);
 const TIMEOUT = 240_000;
 /** For what takes many steps. */
 const PATIENCE = 120_000;
@@ -167,6 +169,38 @@ describe.concurrent('a mesh that has a CA', () => {
     expect(conditionOf(here.cas.get('mesh'), 'Ready')).toMatchObject({ status: 'True' });
   });
 });
+
+test.concurrent(
+  'a mesh whose ledger is lost for good starts anew under the CA that it has: no handshake fails',
+  async () => {
+    const here = await bed.scene();
+    await using mesh = await Mesh.start(here, ['a', 'b'], { lagMs: () => randomInt(400) });
+    await using links = new Links(Object.values(mesh.members));
+    await lose(here, ledgerSecretName('mesh'));
+    await here.condition('ReplicationCA', 'mesh', 'Stalled', { status: 'True', reason: 'LedgerMissing' });
+    const generation = here.generationSecret('mesh', 1);
+    const saved = { 'tls.crt': textOf(generation, 'tls.crt'), 'tls.key': textOf(generation, 'tls.key') };
+    await here.createSecret('saved', saved);
+    for (const name of ['a', 'b']) await here.delete('ClusterCertificate', name);
+    await here.delete('ReplicationCA', 'mesh');
+    await here.cas.until('the CA is gone', () => here.cas.get('mesh') === undefined, PATIENCE);
+    const before = here.secret('a').metadata.uid;
+    for (const name of ['a', 'b', generation.metadata.name]) await here.deleteSecret(name);
+    const imported = [{ generation: 1, secretRef: { name: 'saved' }, dedicated: true }];
+    await here.apply(ca('mesh', { imported }), certificate('a', 'mesh'), certificate('b', 'mesh'));
+    await here.ready({ ReplicationCA: ['mesh'], ClusterCertificate: ['a', 'b'] }, PATIENCE);
+    expect(here.secret('a').metadata.uid).not.toBe(before);
+    for (const name of ['a', 'b'])
+      await here.condition('ClusterCertificate', name, 'Delivered', { status: 'True' }, PATIENCE);
+    expect(textOf(here.generationSecret('mesh', 1), 'tls.crt')).toBe(saved['tls.crt']);
+    // And it goes on from there.
+    await here.apply(ca('mesh', { imported, rotation: { generation: 2 } }));
+    await here.stable('mesh', 2, PATIENCE);
+    expect(await links.stop()).toEqual([]);
+    expect(links.handshakes).toBeGreaterThan(50);
+  },
+  TIMEOUT,
+);
 
 /** What is wrong with a Secret, and what the user is told of it. */
 const REFUSALS: readonly {
