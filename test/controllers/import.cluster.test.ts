@@ -1,6 +1,6 @@
 /** CAs that people bring: a mesh that runs by openssl's commands is adopted and rotated away from, and what must not sign is refused. */
 import { randomInt } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { ledgerSecretName } from '../../src/api/names.ts';
 import { generationSecret } from '../../src/controllers/shared/secrets.ts';
 import { parseCertificate } from '../../src/pki/certificate.ts';
@@ -68,7 +68,7 @@ describe.concurrent('a mesh that has a CA', () => {
         const options = { secretName: `old-${name}`, lagMs: () => randomInt(400) };
         members.push(stack.use(await Member.start(here, name, options)));
       }
-      await expect.poll(() => members.every(({ files }) => files !== null)).toBe(true);
+      await vi.waitUntil(() => members.every(({ files }) => files !== null), { timeout: PATIENCE });
       const before = members.map(({ files }) => files);
       const links = stack.use(new Links(members));
 
@@ -109,10 +109,13 @@ describe.concurrent('a mesh that has a CA', () => {
       for (const name of ['corp-ca', 'opens-source']) await here.deleteSecret(name);
 
       // Members still present what openssl made; it is known as of generation 1, by its signature.
-      await here.condition('ReplicationPeer', 'mesh', 'Verified', { status: 'False' }, PATIENCE);
-      await here.peers.until('they are seen', () => MEMBERS.every((name) => presentedBy(here, name) === 1), PATIENCE);
+      const edges = () => here.peers.get('mesh')?.status?.edges?.summary;
+      await here.peers.until('every edge is seen to work', () => edges() === '6/6', PATIENCE);
+      expect(MEMBERS.map((name) => presentedBy(here, name))).toEqual([1, 1, 1]);
       for (const member of members) {
         expect(await verifies(here.secret(member.name))).toBe('tls.crt: OK\n');
+        const missing = { status: 'False', reason: 'NotPresented' };
+        await here.condition('ClusterCertificate', member.name, 'Delivered', missing, PATIENCE);
         member.mount(member.name);
         await here.condition('ClusterCertificate', member.name, 'Delivered', { status: 'True' }, PATIENCE);
       }
