@@ -19,6 +19,8 @@ export interface GenerationRecord {
   readonly secretUid: string;
   /** Where the passphrase of the key is; null: the key is not encrypted. */
   readonly passphraseRef: { readonly name: string; readonly key: string } | null;
+  /** Whether it was made elsewhere, and copied from a Secret of the user's. */
+  readonly imported: boolean;
 }
 
 /**
@@ -169,6 +171,7 @@ const headSchema = z.strictObject({
         fingerprint: sha256(),
         secretUid: word,
         passphraseRef: z.strictObject({ name: word, key: word }).nullable(),
+        imported: z.boolean().default(false), // ledgers of before CAs could be imported have none
       }),
     )
     .refine((records) => Object.keys(records).every((key) => /^[1-9][0-9]{0,5}$/.test(key)), {

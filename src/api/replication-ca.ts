@@ -39,6 +39,9 @@ const generationNumber = () => whole(1, MAX_GENERATION);
 
 const privateKey = withRules(z.object(keyFields(4096)), keySizeRule);
 
+/** Most imports that one CA lists: those to come, and the past ones that nobody has taken out. */
+const MAX_IMPORTED = 16;
+
 const passphraseSecretRef = z.object({
   name: objectName().describe("Name of the Secret, in the CA's namespace. Required. Example: ca-pass"),
   key: text(253, {
@@ -47,6 +50,31 @@ const passphraseSecretRef = z.object({
   })
     .optional()
     .describe('Key inside the Secret. Default: passphrase. Example: passphrase'),
+});
+
+const imported = z.object({
+  generation: generationNumber().describe('The number that this CA gets. Required. Example: 1'),
+  secretRef: z
+    .object({
+      name: objectName().describe("Name of the Secret, in the CA's namespace. Required. Example: corp-ca"),
+    })
+    .describe(
+      'Secret with the self-signed certificate of the CA under tls.crt and its key under tls.key, PEM. Needed until it is copied. ' +
+        'Required. Example: {name: corp-ca}',
+    ),
+  passphraseSecretRef: passphraseSecretRef
+    .optional()
+    .describe(
+      'Passphrase that opens the key in that Secret; the copy is stored under the one of spec.passphraseSecretRef. ' +
+        'Default: the key is not encrypted.',
+    ),
+  dedicated: z
+    .boolean()
+    .optional()
+    .describe(
+      'true says that this CA signs for the members of this mesh and for nobody else: every member lets in whoever has a certificate ' +
+        'of it. Some profiles demand it; elsewhere its lack is an event, NotDedicated. Default: false. Example: true',
+    ),
 });
 
 const NAMESPACE_OR_ALL = {
@@ -161,6 +189,13 @@ const spec = withRules(
         'Passphrase under which CA keys are stored, as encrypted PKCS#8. Applies from the next generation. ' +
           'Default: keys are stored unencrypted.',
       ),
+    imported: mapBy('generation', imported, 0, MAX_IMPORTED)
+      .optional()
+      .describe(
+        'Generations that are not minted here, but copied from a CA of yours when their turn comes: the first one when the CA is ' +
+          'created, later ones when rotation.generation names them. Once copied, an entry counts no more and may be taken out. ' +
+          `At most ${MAX_IMPORTED}. Default: every generation is minted.`,
+      ),
     allowedNamespaces: allowedNamespaces
       .optional()
       .describe(
@@ -232,6 +267,10 @@ const status = z.object({
       notBefore: instant().describe('Valid from, RFC 3339. Example: 2026-10-05T00:00:00Z'),
       notAfter: instant().describe('Valid until, RFC 3339. Example: 2036-10-02T00:00:00Z'),
       secretName: objectName().describe('Secret of the generation. Example: vast-g2-3f2a9c1b'),
+      imported: z
+        .boolean()
+        .optional()
+        .describe('true: it was copied from the Secret that spec.imported named. Default: minted here. Example: true'),
     }),
     0,
     MAX_GENERATIONS,

@@ -41,6 +41,7 @@ export const CONDITION_REASONS = {
   GenerationSecretInvalid: 'The Secret of a generation does not hold what the ledger says.',
   PassphraseUnavailable: 'The passphrase Secret is missing, empty, or does not open the CA key.',
   BundleUnsafe: 'The coming bundle would break a verifier: same key, same subject or same key id twice.',
+  ImportRefused: 'The CA that spec.imported names for the wanted generation cannot sign here; the message says why.',
   TrustConflict: 'The ConfigMap in which the bundle is published is not ours.',
   WriteDenied:
     'The API server denies a write that is needed: by a policy, a webhook, a quota, or for want of rights. The message has its words.',
@@ -78,6 +79,9 @@ export type ConditionReason = keyof typeof CONDITION_REASONS;
 /** Reasons of events. */
 export const EVENT_REASONS = {
   GenerationMinted: 'A CA key and certificate were made.',
+  GenerationImported: 'A CA certificate and its key were copied from the Secret that spec.imported names.',
+  NotDedicated:
+    'An imported CA may have signed for others too: whoever holds such a certificate is let in by every member.',
   GenerationRemoved: 'The Secret of a dropped generation was deleted.',
   RotationStarted: 'A rotation to another generation began.',
   RotationReversed: 'The rotation turned round: spec.rotation.generation names the generation that it came from.',

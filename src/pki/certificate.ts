@@ -28,6 +28,8 @@ export interface Certificate {
   /** DER of the names, lower-case hex: what names are compared by. */
   readonly rawSubject: string;
   readonly rawIssuer: string;
+  /** 1 to 3; only version 3 has extensions. */
+  readonly version: number;
   /** Lower-case hex without the sign octet; a negative number (forbidden, but seen) has a minus sign. */
   readonly serialNumber: string;
   /** Lower-case hex, null when absent. */
@@ -51,6 +53,8 @@ export interface Certificate {
   readonly keyUsage: readonly KeyUsage[] | null;
   /** Names of the usual purposes, dotted identifiers of others; null when absent, which allows every purpose. */
   readonly extendedKeyUsage: readonly string[] | null;
+  /** Dotted identifiers of the extensions that are not read here, and whether verifiers must refuse what they do not know. */
+  readonly otherExtensions: readonly { readonly id: string; readonly critical: boolean }[];
   /** Dotted identifier of the algorithm that signed it, e.g. `1.2.840.10045.4.3.2` (ECDSA with SHA-256). */
   readonly signatureAlgorithm: string;
   /** @throws PkiError `Unsupported` when the kind of key is unknown to OpenSSL */
@@ -97,14 +101,15 @@ export function parseCertificate(pem: string): Certificate {
 
 /**
  * Reads a bundle: one certificate or more, order kept, duplicates kept.
+ * @param what the object, for messages
  * @throws PkiError `TooLarge` (over 330,000 characters, over 8 certificates, or one certificate over its own cap), `Malformed`, `Unsupported`
  */
-export function parseCertificates(pem: string): Certificate[] {
-  const blocks = decodePem(pem, 'the bundle', MAX_BUNDLE_PEM);
+export function parseCertificates(pem: string, what = 'the bundle'): Certificate[] {
+  const blocks = decodePem(pem, what, MAX_BUNDLE_PEM);
   if (blocks.length > MAX_BUNDLE) {
     throw new PkiError(
       'TooLarge',
-      `the bundle has ${blocks.length} certificates; at most ${MAX_BUNDLE} are read, and two generations are the most that it is to hold`,
+      `${what} has ${blocks.length} certificates; at most ${MAX_BUNDLE} are read, and two generations are the most that it is to hold`,
     );
   }
   return blocks.map(parseBlock);
@@ -167,6 +172,7 @@ const NO_NAMES: AlternativeNames = { dnsNames: [], ipAddresses: [], uris: [] };
 class ReadCertificate implements Certificate {
   readonly der: Buffer;
   readonly fingerprint: string;
+  readonly version: number;
   readonly serialNumber: string;
   readonly notBefore: number;
   readonly notAfter: number;
@@ -175,6 +181,7 @@ class ReadCertificate implements Certificate {
   readonly #issuer: Element;
   readonly #publicKey: Element;
   readonly #extensions: Extensions;
+  readonly #extensionList: Element | null;
   #key: KeyObject | null = null;
 
   constructor(der: Buffer) {
@@ -184,8 +191,8 @@ class ReadCertificate implements Certificate {
 
     const tbs = certificate.enter(Tag.sequence);
     const versionField = tbs.readOptional(contextTag(0, 'constructed'));
-    if (versionField !== null && tbs.inside(versionField).readSmallInteger() > 2)
-      throw tbs.malformed('has an unknown version');
+    this.version = versionField === null ? 1 : tbs.inside(versionField).readSmallInteger() + 1;
+    if (this.version > 3) throw tbs.malformed('has an unknown version');
     this.serialNumber = hexNumber(tbs.readInteger());
     tbs.read(Tag.sequence); // the signature algorithm, again
     this.#issuer = checkedName(tbs);
@@ -198,7 +205,8 @@ class ReadCertificate implements Certificate {
     tbs.readOptional(contextTag(1, 'primitive')); // unique identifiers: obsolete
     tbs.readOptional(contextTag(2, 'primitive'));
     const extensions = tbs.readOptional(contextTag(3, 'constructed'));
-    this.#extensions = readExtensions(extensions === null ? null : tbs.inside(extensions).enter(Tag.sequence));
+    this.#extensionList = extensions === null ? null : tbs.inside(extensions).read(Tag.sequence);
+    this.#extensions = readExtensions(this.#extensionList === null ? null : tbs.inside(this.#extensionList));
     tbs.finish();
 
     const algorithm = certificate.enter(Tag.sequence);
@@ -269,6 +277,11 @@ class ReadCertificate implements Certificate {
   get extendedKeyUsage(): readonly string[] | null {
     return this.#extensions.extendedKeyUsage;
   }
+  get otherExtensions(): Certificate['otherExtensions'] {
+    return this.#extensionList === null
+      ? []
+      : listOthers(new DerReader(this.#octets(this.#extensionList), 'the certificate'));
+  }
 
   #octets({ start, end }: Element): Buffer {
     return this.der.subarray(start, end);
@@ -330,6 +343,19 @@ function readExtensions(list: DerReader | null): Extensions {
     }
   }
   return found;
+}
+
+/** Asked of few certificates, so nothing is kept for it: somebody's could have thousands. */
+function listOthers(whole: DerReader): Certificate['otherExtensions'] {
+  const list = whole.enter(Tag.sequence);
+  const others: { id: string; critical: boolean }[] = [];
+  while (!list.done) {
+    const extension = list.enter(Tag.sequence);
+    const id = extension.content(extension.read(Tag.oid));
+    const critical = extension.nextTag === Tag.boolean && extension.readBoolean();
+    if (!EXTENSION_READERS.has(id.toString('hex'))) others.push({ id: dottedOid(id), critical });
+  }
+  return others;
 }
 
 function readSubjectKeyId(value: DerReader, into: Extensions): void {

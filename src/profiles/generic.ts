@@ -4,6 +4,7 @@ import type { Profile } from './profile.ts';
 export const generic: Profile = {
   name: 'generic',
   authorityKey: { algorithm: 'ECDSA', size: 256 },
+  demandsDedicatedAuthority: false,
   leafKey: { algorithm: 'ECDSA', size: 256 },
   leafEncoding: 'PKCS8',
   commonName: (member) => member,

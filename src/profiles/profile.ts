@@ -6,6 +6,8 @@ export interface Profile {
   readonly name: string;
   /** Key of a generation when the ReplicationCA names none. */
   readonly authorityKey: KeySpec;
+  /** Whether who imports a CA must say that it is `dedicated` to this mesh: true where a member lets in every certificate of it. */
+  readonly demandsDedicatedAuthority: boolean;
   /** Key of a leaf when the ClusterCertificate names none. */
   readonly leafKey: KeySpec;
   readonly leafEncoding: KeyEncoding;

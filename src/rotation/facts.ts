@@ -123,6 +123,8 @@ export interface Facts {
   readonly certificates: ReadonlyMap<MemberKey, CertificateFact>;
   /** Every peer's view of a member, by member. */
   readonly witnesses: ReadonlyMap<MemberKey, readonly Witness[]>;
+  /** Why no generation can be made at this moment, found by trying; null: nothing is known against it. */
+  readonly obstacle: Blocker | null;
   /**
    * Whether a leaf of this generation is accepted by every kind of verifier (one that takes the first, the last, or any CA that could be
    * the issuer) that trusts these generations, in this order. Null: it is; else why not.

@@ -47,7 +47,7 @@ export function plan(facts: Facts, now: number): Decision {
     ? ({ kind: 'stay', pending: null } as const)
     : readWish(wish, ledger, facts.generations, now);
 
-  if (wanted.kind === 'start') {
+  if (wanted.kind === 'start' && facts.obstacle === null) {
     return {
       ...nothing(ledger),
       step: { kind: 'mint', generation: wanted.generation, because: wanted.because },
@@ -60,7 +60,9 @@ export function plan(facts: Facts, now: number): Decision {
   // A hold after a rollback ends when the field is set, whatever to.
   if (next.held && wish.generation !== null) next = { ...next, held: false };
 
-  const stalled = wanted.kind === 'unavailable' ? wanted.blocker : null;
+  // What cannot be made holds nobody but the rotation to it: members come and go meanwhile.
+  const unmade = wanted.kind === 'start' ? facts.obstacle : null;
+  const stalled = wanted.kind === 'unavailable' ? wanted.blocker : unmade;
   const step: Step = { ledger: next, findings: new Map(), held: new Map(), hold: null };
   const after = isRotating(next) ? rotate(facts, next, wanted, epoch, now, story) : step;
 
@@ -71,7 +73,7 @@ export function plan(facts: Facts, now: number): Decision {
     story: story.chapters(),
     ledger: committed,
     stalled,
-    pending: wanted.kind === 'stay' ? wanted.pending : null,
+    pending: wanted.kind === 'stay' ? wanted.pending : unmade,
   };
 }
 

@@ -188,27 +188,42 @@ test('kustomize merges members by name and follows changed names', async () => {
     });
     const member = (name: string, host: string) => ({ name, certificateRef: { name }, endpoints: [{ host, port: 1 }] });
     const base = [
-      object('ReplicationCA', 'vast', { passphraseSecretRef: { name: 'pass' }, allowedNamespaces: ['a'] }),
+      object('ReplicationCA', 'vast', {
+        passphraseSecretRef: { name: 'pass' },
+        imported: [{ generation: 1, secretRef: { name: 'corp' }, passphraseSecretRef: { name: 'pass' } }],
+        allowedNamespaces: ['a'],
+      }),
       object('ClusterCertificate', 'vast1', { caRef: { name: 'vast' } }),
       object('ReplicationPeer', 'vast', { members: [member('vast1', 'a'), member('vast2', 'b')] }),
     ];
     await writeFile(join(dir, 'mesh.yaml'), base.map((each) => JSON.stringify(each)).join('\n---\n'));
     const patches = [
       object('ReplicationPeer', 'vast', { members: [{ name: 'vast1', endpoints: [{ host: 'c', port: 2 }] }] }),
-      object('ReplicationCA', 'vast', { allowedNamespaces: ['b'] }),
+      object('ReplicationCA', 'vast', {
+        allowedNamespaces: ['b'],
+        imported: [{ generation: 2, secretRef: { name: 'outside' } }],
+      }),
     ];
     const kustomization = {
       resources: ['mesh.yaml'],
       namePrefix: 'eu-',
       openapi: { path: 'schema.json' },
       configurations: ['name-references.yaml'],
-      secretGenerator: [{ name: 'pass', literals: ['passphrase=test'] }],
+      secretGenerator: [
+        { name: 'pass', literals: ['passphrase=test'] },
+        { name: 'corp', literals: ['tls.crt=test'] },
+      ],
       patches: patches.map((patch) => ({ patch: JSON.stringify(patch) })),
     };
     await writeFile(join(dir, 'kustomization.yaml'), JSON.stringify(kustomization));
     const documents = parseAllDocuments(await kubectl(['kustomize', dir]));
     const built = documents.map((document) => document.toJS() as unknown);
     const withHash: unknown = expect.stringMatching(/^eu-pass-[a-z0-9]+$/);
+    const corp: unknown = expect.stringMatching(/^eu-corp-[a-z0-9]+$/);
+    const entries: unknown = expect.arrayContaining([
+      { generation: 1, secretRef: { name: corp }, passphraseSecretRef: { name: withHash } },
+      { generation: 2, secretRef: { name: 'outside' } },
+    ]);
     const both: unknown = expect.arrayContaining(['a', 'b']);
     expect(built).toEqual(
       expect.arrayContaining([
@@ -216,6 +231,7 @@ test('kustomize merges members by name and follows changed names', async () => {
           kind: 'ReplicationCA',
           spec: {
             passphraseSecretRef: { name: withHash },
+            imported: entries,
             allowedNamespaces: both,
           },
         }),

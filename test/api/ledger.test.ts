@@ -18,6 +18,7 @@ const record = (number: number) => ({
   fingerprint: String(number % 10).repeat(64),
   secretUid: `uid-of-${number}`,
   passphraseRef: number % 2 === 0 ? { name: 'pass', key: 'passphrase' } : null,
+  imported: number % 3 === 0,
 });
 const member = (change: Partial<RosterEntry> = {}): RosterEntry => ({
   uid: 'u',
@@ -107,6 +108,11 @@ describe('what is encoded', () => {
   test('of before there were rollbacks is none that was rolled back', () => {
     const text = encodeLedger({ ...appending, held: true });
     expect(decodeLedger(text.replace('"held":true,', ''))).toEqual(appending);
+  });
+
+  test('of before CAs could be imported has none that was', () => {
+    const { generations } = decodeLedger(encodeLedger(appending).replaceAll(/,"imported":(true|false)/g, ''));
+    expect(Object.values(generations).map(({ imported }) => imported)).toEqual([false, false]);
   });
 
   test('is the same text whatever the order of the roster', () => {

@@ -30,6 +30,7 @@ test('a ledger of another namespace that names the same Secret and UID is not gi
     secretUid: metadata.uid ?? '',
     fingerprint: certificate.fingerprint,
     passphraseRef: null,
+    imported: false,
   };
   const known = await authorities.get(ca, 1, record, signal);
   expect(known.certificate.fingerprint).toBe(certificate.fingerprint);

@@ -139,7 +139,8 @@ test.concurrent('a quota that leaves no room for a generation or a joiner: the m
   const full =
     /cannot be written, for the API server denies it: create Secret \S+: .*exceeded quota: few.*Raise that ResourceQuota/;
   await mesh.want({ generation: 2 });
-  await here.stalled('ReplicationCA', 'mesh', 'WriteDenied', full);
+  await here.condition('ReplicationCA', 'mesh', 'Stalled', { status: 'True', reason: 'WriteDenied', message: full });
+  await here.condition('ReplicationCA', 'mesh', 'Ready', { status: 'True', reason: 'Serving' });
   await here.condition('ReplicationCA', 'mesh', 'Rotating', {
     status: 'False',
     reason: 'RotationPending',

@@ -6,6 +6,7 @@ import type { ReplicationCAStatus } from '../../src/api/replication-ca.ts';
 import { type Outcome, statusOf } from '../../src/controllers/replicationca/status.ts';
 import { Refusal } from '../../src/controllers/shared/refusal.ts';
 import { plan } from '../../src/rotation/plan.ts';
+import { authority } from '../pki/support.ts';
 import { A, B, C, SimulatedMesh } from '../rotation/world.ts';
 
 let mesh: SimulatedMesh;
@@ -155,6 +156,24 @@ describe('a CA that is stalled', () => {
     });
     expect(shown({ refusal: clock, rotation: null }, shown()).rotation?.waitingFor).toBeUndefined();
   });
+});
+
+test('a generation that cannot be had stalls the wish for it, not what is served', async () => {
+  wish({ generation: 2 });
+  const refusal = new Refusal('ImportRefused', 'Secret ns/corp-ca cannot be imported.');
+  const facts = { ...mesh.facts(), obstacle: { reason: refusal.reason, message: refusal.message } };
+  const life = { notBefore: mesh.now - 1_000_000, notAfter: mesh.now + 1_000_000 };
+  const { certificate: signer } = await authority('mesh G1', undefined, life);
+  const rotation = { facts, decision: plan(facts, mesh.now), generations: new Map([[1, signer]]) };
+  const status = shown({ refusal, rotation });
+  expect(status).toMatchObject({ phase: 'Stalled', signerName: 'G1', blockedBy: 'ImportRefused' });
+  expect(status.rotation?.next).toBe(refusal.message);
+  expect(status.conditions?.map(({ type, status: is, reason }) => `${type} ${is} ${reason}`)).toEqual([
+    'Reconciling False ImportRefused',
+    'Stalled True ImportRefused',
+    'Ready True Serving',
+    'Rotating False RotationPending',
+  ]);
 });
 
 test('an alarm is seen in a column and as a reason, before whatever else is waited for', () => {

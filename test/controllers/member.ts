@@ -18,7 +18,7 @@ export interface Files {
 export class Member {
   readonly name: string;
   readonly #scene: Scene;
-  readonly #secretName: string;
+  #secretName: string;
   readonly #lagMs: () => number;
   readonly #sockets = new Set<net.Socket>();
   #server: net.Server;
@@ -54,6 +54,12 @@ export class Member {
   /** For its dialling end; null before its Secret came. */
   get files(): Files | null {
     return this.#files;
+  }
+
+  /** Takes its files from another Secret from now on. */
+  mount(secretName: string): void {
+    this.#secretName = secretName;
+    this.#follow();
   }
 
   /** Comes back with the files of an older version of its Secret, and keeps them until it is to serve again. */

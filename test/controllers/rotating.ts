@@ -169,8 +169,8 @@ export class Links {
   }
 }
 
-/** In TLS 1.2 the client is through only when the server has accepted it. */
-function handshake(from: Member, to: Member): Promise<void> {
+/** Rejects when it fails. In TLS 1.2 the client is through only when the server has accepted it. */
+export function handshake(from: Pick<Member, 'files'>, to: Pick<Member, 'port'>): Promise<void> {
   return new Promise((resolve, reject) => {
     const options = {
       host: '127.0.0.1',

@@ -18,6 +18,7 @@ const record = (number: number): GenerationRecord => ({
   fingerprint: String(number).padStart(64, '0'),
   secretUid: `uid-${number}`,
   passphraseRef: null,
+  imported: false,
 });
 
 /** In a rotation from 1 to 2, or as told; b's Secret is to hold this bundle. */

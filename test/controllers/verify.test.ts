@@ -95,6 +95,7 @@ async function generation(number: number, uid = `g${number}`) {
     fingerprint: certificate.fingerprint,
     secretUid: uid,
     passphraseRef: null,
+    imported: false,
   };
   return { authority, secret, adopt: (before: Ledger) => adoptGeneration(before, number, record, 0) };
 }
@@ -218,7 +219,13 @@ test('only what the ledger does not name is left over, whatever number a label g
     const secret = generationSecret(CA, number, certificate, 'a key');
     return keepSecret({ ...secret, metadata: { ...secret.metadata, uid } }, NO_CLAIMS);
   };
-  const record = { secretName: 's', fingerprint: certificate.fingerprint, secretUid: 'signer', passphraseRef: null };
+  const record = {
+    secretName: 's',
+    fingerprint: certificate.fingerprint,
+    secretUid: 'signer',
+    passphraseRef: null,
+    imported: false,
+  };
   const named = { ...EMPTY, highest: 2, signer: 2, bundle: [2], generations: { 2: record } };
   const left = leftovers(named, [kept('signer', 1), kept('old', 1), kept('lost race', 2), kept('to come', 3)]);
   expect(left.map(({ meta }) => meta.uid)).toEqual(['old', 'lost race']);

@@ -9,6 +9,7 @@ import { run } from '../control-plane/run.ts';
 import { Company } from '../demo/company.ts';
 import { onFreePorts } from '../demo/manifest.ts';
 import { Mesh } from '../demo/mesh.ts';
+import { closedPort } from '../probe/servers.ts';
 import { type Block, blocksOf } from './blocks.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -38,12 +39,13 @@ class Reader {
     const plane = await startControlPlane({ log: () => undefined });
     const dir = join(plane.dir, 'reader');
     await mkdir(dir);
-    for (const folder of ['crds', 'deploy', 'examples', 'src']) await symlink(join(ROOT, folder), join(dir, folder));
+    for (const folder of ['crds', 'deploy', 'examples', 'src', 'test'])
+      await symlink(join(ROOT, folder), join(dir, folder));
     return new Reader(plane, dir);
   }
 
-  /** Installs everything, and brings up the mesh of examples/mesh.yaml with its three members. */
-  async settle(): Promise<void> {
+  /** Installs everything, and starts the operator. */
+  async install(): Promise<void> {
     await this.shell(
       'kubectl apply --server-side -f crds/ -f deploy/operator.yaml && kubectl create namespace storage && ' +
         'kubectl apply -n storage -f deploy/watched-namespace.yaml',
@@ -53,7 +55,10 @@ class Reader {
     await writeFile(file, kubeconfigOf(this.#plane.server, join(this.#plane.dir, 'ca.crt'), token.trim()));
     const options = ['--namespaces', 'storage', '--lease-namespace', 'replicert-system', '--health-port', '0'];
     this.#company.start('operator', [join(ROOT, 'src', 'main.ts'), '--kubeconfig', file, ...options]);
+  }
 
+  /** Brings up the mesh of examples/mesh.yaml with its three members. */
+  async settle(): Promise<void> {
     const example = await readFile(join(ROOT, 'examples', 'mesh.yaml'), 'utf8');
     const { text, members } = await onFreePorts(example);
     const where = { kubeconfig: this.#plane.kubeconfig, namespace: 'storage', dir: join(this.#dir, 'mesh') };
@@ -87,17 +92,27 @@ class Reader {
   }
 }
 
+/** The ports that a document has listened on, exchanged for free ones. */
+async function onPortsOfOurs(text: string): Promise<string> {
+  const ports = new Set([...text.matchAll(/--listen 127\.0\.0\.1:(\d+)/g)].flatMap(([, port]) => port ?? []));
+  let exchanged = text;
+  for (const port of ports) exchanged = exchanged.replaceAll(port, String(await closedPort()));
+  return exchanged;
+}
+
 describe.runIf(ours)('the commands of', () => {
   test.each([
-    ['README.md', false],
-    ['docs/rotate-a-ca.md', true],
-    ['docs/recovery.md', true],
-    ['docs/outputs.md', true],
-  ])('%s', { timeout: 900_000 }, async (file, settled) => {
-    const blocks = blocksOf(await readFile(join(ROOT, file), 'utf8'));
+    ['README.md', 'a checkout'],
+    ['docs/adopt-a-mesh.md', 'an operator'],
+    ['docs/rotate-a-ca.md', 'a mesh'],
+    ['docs/recovery.md', 'a mesh'],
+    ['docs/outputs.md', 'a mesh'],
+  ])('%s', { timeout: 900_000 }, async (file, before) => {
+    const blocks = blocksOf(await onPortsOfOurs(await readFile(join(ROOT, file), 'utf8')));
     expect(blocks.length).toBeGreaterThan(0);
     reader = await Reader.arrive();
-    if (settled) await reader.settle();
+    if (before !== 'a checkout') await reader.install();
+    if (before === 'a mesh') await reader.settle();
     // Examples are checked last: they need a namespace that the commands make.
     const ordered = [...blocks.filter(({ use }) => use !== 'check'), ...blocks.filter(({ use }) => use === 'check')];
     for (const block of ordered) await reader.follow(block);

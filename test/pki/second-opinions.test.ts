@@ -3,10 +3,13 @@
  * whether the model of verifiers promises nothing that one of them does not keep.
  */
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { encodeBundle, type VerifierStyle, verifiesUnder } from '../../src/pki/bundle.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
+import { readImported } from '../../src/pki/imported.ts';
+import type { Authority } from '../../src/pki/issue.ts';
 import type { KeySpec } from '../../src/pki/keys.ts';
 import { lacking, type Program } from '../support/packages.ts';
 import { CASES } from './lookalikes.ts';
@@ -99,6 +102,28 @@ const ours: Question[] = [];
 /** Pairs of CAs that can be mistaken for each other. */
 const lookalikes: Question[] = [];
 
+/** As one command of openssl makes it: without a key usage, and with an authority key identifier. */
+async function importedRoot(): Promise<Authority> {
+  const key = directory.write('imported.key', '');
+  const recipe = [
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-keyout',
+    key,
+    '-days',
+    '9',
+    '-subj',
+    '/CN=Old Root',
+  ];
+  const { code, output } = await run('openssl', recipe, '');
+  if (code !== 0) throw new Error(output);
+  const certificate = output.slice(output.indexOf('-----BEGIN CERTIFICATE-----'));
+  return readImported({ certificate, privateKey: readFileSync(key, 'utf8'), passphrase: null }, Date.now());
+}
+
 beforeAll(async () => {
   const authorities = await Promise.all(SPECS.map((spec) => authority(`Zürich, "Süd" ${specName(spec)}`, spec)));
   const leaves = await Promise.all(
@@ -116,6 +141,10 @@ beforeAll(async () => {
     for (const order of [bundle, bundle.toReversed()])
       ours.push({ name: leaf.issuer, leaf, bundle: order, sameName: false });
   }
+  const imported = await importedRoot();
+  const { certificate: leafOfImported } = await leafOf(imported);
+  for (const order of [[imported.certificate], [...bundle, imported.certificate], [imported.certificate, ...bundle]])
+    ours.push({ name: 'an imported root', leaf: leafOfImported, bundle: order, sameName: false });
   for (const { name, build } of CASES) {
     const { older, newer, leafOfOlder, leafOfNewer } = await build();
     const sameName = older.rawSubject === newer.rawSubject;

@@ -41,6 +41,19 @@ describe('the wanted generation', () => {
     );
   });
 
+  test('a generation that cannot be made is told as stalled and waiting, while members come and go', () => {
+    const obstacle = { reason: 'ImportRefused', message: 'Secret ns/corp-ca cannot be imported.' };
+    wish({ generation: 2 });
+    mesh.join('ns/late');
+    const decision = plan({ ...mesh.facts(), obstacle }, mesh.now);
+    expect(decision).toMatchObject({ step: { kind: 'commit' }, stalled: obstacle, pending: obstacle });
+    expect(decision.ledger.roster.get('ns/late')).toMatchObject({ leaf: 1, bundle: [1] });
+    expect(decision.ledger).toMatchObject({ signer: 1, highest: 1, rotation: null });
+    // It matters to nobody who wants none.
+    wish({ generation: 1 });
+    expect(plan({ ...mesh.facts(), obstacle }, mesh.now)).toMatchObject({ stalled: null, pending: null });
+  });
+
   test('a slip of the finger does not use up the numbers', () => {
     wish({ generation: 1002 });
     expect(decide()).toMatchObject({ step: { kind: 'rest' }, stalled: { reason: 'GenerationUnavailable' } });

@@ -31,6 +31,7 @@ const record = (number: number): GenerationRecord => ({
   fingerprint: String(number).padStart(64, '0'),
   secretUid: `uid-${number}`,
   passphraseRef: null,
+  imported: false,
 });
 
 const BARRED: Blocker = { reason: 'NamespaceNotAllowed', message: 'Its namespace is not allowed.' };
@@ -153,6 +154,7 @@ export class SimulatedMesh {
       witnesses,
       verifies: () => null,
       watched: () => true,
+      obstacle: null,
     };
   }
 

@@ -23,7 +23,7 @@ import { type Kept, objectOf, type World } from '../shared/world.ts';
 import { removeAuthority } from './deletion.ts';
 import { ReplicationCAEvents } from './events.ts';
 import { type Bundle, bundleOf, guard, isThere, publish, release } from './housekeeping.ts';
-import { mint } from './mint.ts';
+import { mint, type Minted } from './mint.ts';
 import { observeRotation } from './observe.ts';
 import { type Alarm, instantsOf, type Outcome, statusOf } from './status.ts';
 import { judgeLedger, leftovers, type LedgerState } from './verify.ts';
@@ -133,11 +133,11 @@ export function replicationCAController(tools: ReplicationCATools) {
       const { ledger } = moved.decision;
       const generations = generationsOf(world.secrets, ca.metadata.namespace, ledger);
       const bundle = bundleOf(ledger, generations);
-      const rotation = { ...moved, generations };
+      const rotation = { facts: moved.facts, decision: moved.decision, generations };
       const { stalled } = moved.decision;
       const unavailable = stalled === null ? null : new Refusal('GenerationUnavailable', stalled.message);
       const untidy = await keepHouse(kept, ref, ledger, bundle, signal);
-      const refusal = unavailable ?? moved.refusal ?? untidy;
+      const refusal = moved.refusal ?? unavailable ?? untidy;
       return { ca, refusal, alarm: alarmOf(kept, ledger), ledger, rotation, bundleSha256: bundle?.sha256 ?? null };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -200,7 +200,10 @@ export function replicationCAController(tools: ReplicationCATools) {
     }
   }
 
-  /** One step of the machine. What changes anything is decided again on the ledger as it is on the API server. */
+  /**
+   * One step of the machine. What changes anything is decided again on the ledger as it is on the API server.
+   * @returns with it why a generation that is wanted cannot be had
+   */
   async function move(
     kept: Kept<'ReplicationCA'>,
     ca: ReplicationCA,
@@ -217,14 +220,14 @@ export function replicationCAController(tools: ReplicationCATools) {
       const facts = observeRotation(world, ca, ledger, signers, now());
       return { signers, facts, decision: plan(facts, now()) };
     };
+    let refusal: Refusal | null = null;
     let { signers, facts, decision } = await decide();
-    if (decision.step.kind === 'rest') return { facts, decision, refusal: null };
+    if (decision.step.kind === 'rest') return { facts, decision, refusal };
 
     const live = await readLedger(ref, kept.meta.deleting, signal);
     if (live === null) throw new Error(`the ledger of ${ref.namespace}/${ref.name} is gone`);
     ({ read, ledger } = live);
     ({ signers, facts, decision } = await decide());
-    let refusal: Refusal | null = null;
     let next: Ledger | null = null;
     if (decision.step.kind === 'mint') {
       const { generation } = decision.step;
@@ -233,9 +236,13 @@ export function replicationCAController(tools: ReplicationCATools) {
         if (ledger.signer === null) throw made;
         // The mesh goes on as it is: who joins or leaves is not to wait for a generation that cannot be made.
         refusal = made;
-        const pending = { reason: made.reason, message: `Generation ${generation} is wanted. ${made.message}` };
-        decision = { ...plan({ ...facts, wish: { ...facts.wish, paused: true } }, now()), pending };
-      } else next = made;
+        const message = `Generation ${generation} is wanted. ${made.message}`;
+        facts = { ...facts, obstacle: { reason: made.reason, message } };
+        decision = plan(facts, now());
+      } else {
+        next = made.ledger;
+        decision = { ...decision, story: made.story };
+      }
     }
     if (decision.step.kind === 'commit') {
       next = decision.step.ledger;
@@ -254,7 +261,7 @@ export function replicationCAController(tools: ReplicationCATools) {
     return { facts: { ...facts, ledger: next }, decision: after, refusal };
   }
 
-  /** @returns the ledger that names the new generation, as it was written; or why none can be made, or named */
+  /** @returns the ledger that names the new generation, as it was written, and what to tell; or why none can be made, or named */
   async function make(
     ca: ReplicationCA,
     ref: ObjectRef,
@@ -262,20 +269,18 @@ export function replicationCAController(tools: ReplicationCATools) {
     signers: ReadonlyMap<number, Authority>,
     generation: number,
     signal: AbortSignal,
-  ): Promise<Ledger | Refusal> {
+  ): Promise<Minted | Refusal> {
     const what = `The Secret of generation ${generation} of ReplicationCA ${keyOf(ref)}`;
     const parts = { client, secrets: world.secrets, authorities };
-    let next: Ledger | null = null;
+    let minted: Minted | null = null;
     try {
       ledgers.checkWritable(ref);
-      next = await denials.attempt(what, () =>
-        mint(parts, ca, ledger, [...signers.values()], generation, now(), signal),
-      );
-      await ledgers.commit(ref, read, next, signal);
-      return next;
+      minted = await denials.attempt(what, () => mint(parts, ca, ledger, signers, generation, now(), signal));
+      await ledgers.commit(ref, read, minted.ledger, signal);
+      return minted;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      await discard(ref, next?.generations[generation], signal);
+      await discard(ref, minted?.ledger.generations[generation], signal);
       return error;
     }
   }

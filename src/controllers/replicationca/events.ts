@@ -26,16 +26,11 @@ export class ReplicationCAEvents {
 
   /** The ledger moved on. */
   moved(meta: Meta, { step, story }: Decision, before: Ledger, after: Ledger): void {
-    if (step.kind === 'mint') {
-      const { generation, because } = step;
-      const secretName = after.generations[generation]?.secretName;
-      this.#normal(meta, 'GenerationMinted', `Generation ${generation} is in Secret ${secretName}`);
-      if (before.signer !== null) {
-        const note = `Rotation from generation ${before.signer} to ${generation} begins (${because}): ${after.roster.size} members get both CAs to trust`;
-        this.#normal(meta, 'RotationStarted', note);
-      }
-    }
     for (const { type, reason, note } of story) this.#tell(REPLICATION_CA, meta, type, reason, note);
+    if (step.kind !== 'mint' || before.signer === null) return;
+    const { generation, because } = step;
+    const note = `Rotation from generation ${before.signer} to ${generation} begins (${because}): ${after.roster.size} members get both CAs to trust`;
+    this.#normal(meta, 'RotationStarted', note);
   }
 
   /** A pass ended with a status that differs from the one before, which `outcome` carries. */

@@ -48,6 +48,7 @@ export function observeRotation(
     witnesses: witnessesOf(world, ca),
     verifies: (leaf, bundle) => refusal(authorities, leaf, bundle, now),
     watched: (namespace) => world.reads(namespace),
+    obstacle: null,
   };
 }
 

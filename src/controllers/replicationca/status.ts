@@ -79,7 +79,7 @@ export function statusOf(
   return {
     ...conditions([
       ...progress(refusal),
-      ready(ledger, signer, refusal, alarm, now),
+      ready(decision, signer, refusal, alarm, now),
       rotating(ca, decision, waiting, signer),
     ]),
     phase: phaseOf(ca, ledger, refusal),
@@ -162,13 +162,14 @@ function phaseOf(
 }
 
 function ready(
-  ledger: Ledger,
+  { ledger, stalled }: Decision,
   signer: Certificate | undefined,
   refusal: Refusal | null,
   alarm: Alarm | null,
   now: number,
 ): ConditionUpdate {
-  if (refusal !== null && (refusal.reason !== 'GenerationUnavailable' || signer === undefined))
+  // What is asked for cannot be had; what is served is served all the same.
+  if (refusal !== null && (stalled === null || signer === undefined))
     return condition('Ready', 'False', refusal.reason, refusal.message);
   if (signer === undefined) return condition('Ready', 'False', 'Pending', 'The first generation is about to be made.');
   if (now >= signer.notAfter) {
@@ -203,7 +204,7 @@ function rotating(
   const { rotation } = ledger;
   const paused = ca.spec.rotation?.paused === true;
   if (rotation === null) {
-    const change = pending?.message ?? specChange(authorityWish(ca), ledger, signer);
+    const change = pending?.message ?? idleImport(ca, ledger) ?? specChange(authorityWish(ca), ledger, signer);
     if (change !== null) return condition('Rotating', 'False', 'RotationPending', change);
     return condition('Rotating', 'False', 'Stable', 'No rotation is running.');
   }
@@ -276,9 +277,17 @@ function nextLine(
   return ledger.rotation === null ? pending?.message : waiting[0]?.message;
 }
 
-/** A changed key, name or duration applies to the next generation (design rule 8). */
+/** An entry of spec.imported that came too late: its number was minted already. */
+function idleImport({ spec }: ReplicationCA, { generations, highest }: Ledger): string | null {
+  const late = spec.imported?.find(({ generation }) => generations[generation]?.imported === false);
+  if (late === undefined) return null;
+  return `Generation ${late.generation} was minted before spec.imported named a CA for it, which changes nothing now. Give that CA generation ${highest + 1} and set spec.rotation.generation to it, or take the entry out.`;
+}
+
+/** A changed key, name or duration applies to the next generation (design rule 8); an imported one is what it is. */
 function specChange(wish: AuthorityWish, ledger: Ledger, signer: Certificate | undefined): string | null {
-  if (signer === undefined || ledger.signer === null) return null;
+  if (signer === undefined || ledger.signer === null || ledger.generations[ledger.signer]?.imported === true)
+    return null;
   const changed: string[] = [];
   const subject = { ...wish.subject, commonName: `${wish.commonName} ${generationName(ledger.signer)}` };
   if (signer.rawSubject !== rawSubjectOf(subject)) changed.push('the subject');
@@ -290,7 +299,7 @@ function specChange(wish: AuthorityWish, ledger: Ledger, signer: Certificate | u
 
 function listGenerations(ledger: Ledger, generations: ReadonlyMap<number, Certificate>) {
   const { rotation, signer } = ledger;
-  return Object.entries(ledger.generations).flatMap(([text, { secretName }]) => {
+  return Object.entries(ledger.generations).flatMap(([text, { secretName, imported }]) => {
     const number = Number(text);
     const certificate = generations.get(number);
     if (certificate === undefined) return [];
@@ -306,6 +315,7 @@ function listGenerations(ledger: Ledger, generations: ReadonlyMap<number, Certif
         notBefore: secondTime(notBefore),
         notAfter: secondTime(notAfter),
         secretName,
+        ...(imported ? { imported } : {}),
       },
     ];
   });

@@ -6,7 +6,7 @@ import type { Authority } from '../../pki/issue.ts';
 import { decodePrivateKey, keyMatches } from '../../pki/keys.ts';
 import { type Client, isNotFound, type KubeObject, type ObjectRef } from '../../runtime/client.ts';
 import { Refusal } from './refusal.ts';
-import { SECRETS } from './secrets.ts';
+import { FOREIGN_RETRY, SECRETS } from './secrets.ts';
 import type { Meta } from './view.ts';
 
 /** Reads the text under one key of a Secret; null when Secret or key are not there. */
@@ -21,15 +21,13 @@ async function readKey(client: Client, ref: ObjectRef, key: string, signal: Abor
   return textOf(secret, key);
 }
 
-function textOf(secret: KubeObject, key: string): string | null {
+/** The text under one key of a Secret; null when it is not there. */
+export function textOf(secret: KubeObject, key: string): string | null {
   const data = secret['data'];
   const entries: [string, unknown][] = typeof data === 'object' && data !== null ? Object.entries(data) : [];
   const value = entries.find(([name]) => name === key)?.[1];
   return typeof value === 'string' ? Buffer.from(value, 'base64').toString('utf8') : null;
 }
-
-/** How often a passphrase is looked for again: its Secret carries none of our labels, so nobody tells us of a change. */
-const PASSPHRASE_RETRY = 15_000;
 
 /**
  * The passphrase that a reference names.
@@ -47,7 +45,7 @@ export async function readPassphrase(
     throw new Refusal(
       'PassphraseUnavailable',
       `Secret ${namespace}/${ref.name} has no passphrase under key ${key}. Create it: kubectl -n ${namespace} create secret generic ${ref.name} --from-file=${key}=...`,
-      PASSPHRASE_RETRY,
+      FOREIGN_RETRY,
     );
   }
   // A file made by an editor or `echo` ends with a line break, which nobody means as part of the passphrase.
@@ -134,7 +132,7 @@ export class Authorities {
         throw new Refusal(
           'PassphraseUnavailable',
           `The passphrase (${where}) does not open the key in Secret ${name}. Put back the passphrase that it was encrypted with.`,
-          PASSPHRASE_RETRY,
+          FOREIGN_RETRY,
         );
       }
       throw invalid(error.message);

@@ -31,6 +31,8 @@ import { type HasMeta, type Meta, metaOf } from './view.ts';
 
 export const SECRETS: Resource = { group: '', version: 'v1', plural: 'secrets', kind: 'Secret' };
 export const CONFIG_MAPS: Resource = { group: '', version: 'v1', plural: 'configmaps', kind: 'ConfigMap' };
+/** How often a Secret of the user's is looked at again, in milliseconds: it carries none of our labels, so nobody tells us of a change. */
+export const FOREIGN_RETRY = 15_000;
 /** Selects what we wrote. */
 export const OURS = `${LABELS.managedBy}=${MANAGED_BY}`;
 
@@ -427,11 +429,20 @@ export function bundleData({ secret }: Profile, bundlePem: string): Record<strin
   return { [secret.bundle]: base64(bundlePem) };
 }
 
-/** One generation: immutable, named after its fingerprint, so that a crash or a lost race never blocks a name. */
-export function generationSecret(ca: ObjectRef, number: number, certificate: Certificate, keyPem: string): KubeObject {
+/**
+ * One generation: immutable, named after its fingerprint, so that a crash or a lost race never blocks a name.
+ * @param suffix makes a name of its own for a certificate that may have been stored before
+ */
+export function generationSecret(
+  ca: ObjectRef,
+  number: number,
+  certificate: Certificate,
+  keyPem: string,
+  suffix = '',
+): KubeObject {
   return {
     metadata: {
-      name: generationSecretName(ca.name, number, certificate.fingerprint),
+      name: `${generationSecretName(ca.name, number, certificate.fingerprint)}${suffix}`,
       namespace: ca.namespace,
       labels: generationLabels(ca, number),
       annotations: { [ANNOTATIONS.fingerprint]: certificate.fingerprint },

@@ -21,6 +21,10 @@ export const replicationCas: readonly Row[] = [
     duration: '87600h',
     renewBefore: '8760h',
     passphraseSecretRef: { name: 'ca-pass', key: 'passphrase' },
+    imported: [
+      { generation: 1, secretRef: { name: 'corp-ca' }, passphraseSecretRef: { name: 'p', key: 'k' }, dedicated: true },
+      { generation: 7, secretRef: { name: 'other-ca' } },
+    ],
     allowedNamespaces: ['storage-a', 'storage-b'],
     deletionPolicy: 'Delete',
     rotation: {
@@ -118,6 +122,55 @@ export const replicationCas: readonly Row[] = [
     { passphraseSecretRef: { name: 'p', key: 'a/b' } },
     { at: 'spec.passphraseSecretRef.key', says: 'must be a key of a Secret' },
   ),
+  ca('nothing imported', { imported: [] }),
+  ca('an import that is not said to be dedicated', {
+    imported: [{ generation: 2, secretRef: { name: 'a.b' }, dedicated: false }],
+  }),
+  ca(
+    'an import without a number',
+    { imported: [{ secretRef: { name: 'corp-ca' } }] },
+    { at: 'spec.imported[0].generation', ...REQUIRED },
+  ),
+  ca('an import from nowhere', { imported: [{ generation: 1 }] }, { at: 'spec.imported[0].secretRef', ...REQUIRED }),
+  ca(
+    'an import from a Secret without a name',
+    { imported: [{ generation: 1, secretRef: {} }] },
+    { at: 'spec.imported[0].secretRef.name', ...REQUIRED },
+  ),
+  ca(
+    'an import from a Secret of another namespace',
+    { imported: [{ generation: 1, secretRef: { name: 'other/corp-ca' } }] },
+    { at: 'spec.imported[0].secretRef.name', says: 'must be the name of an object' },
+  ),
+  ca(
+    'an import as generation 0',
+    { imported: [{ generation: 0, secretRef: { name: 'corp-ca' } }] },
+    { at: 'spec.imported[0].generation', says: 'must be 1 or more (got 0)', server: 'greater than or equal to 1' },
+  ),
+  ca(
+    'two imports as one generation',
+    {
+      imported: [
+        { generation: 1, secretRef: { name: 'a' } },
+        { generation: 1, secretRef: { name: 'b' } },
+      ],
+    },
+    { at: 'spec.imported', ...duplicates('must not have two entries of the same generation') },
+  ),
+  ca(
+    'seventeen imports',
+    { imported: Array.from({ length: 17 }, (_, i) => ({ generation: i + 1, secretRef: { name: 'a' } })) },
+    { at: 'spec.imported', says: 'at most 16 items', server: 'must have at most 16 items' },
+  ),
+  ca(
+    'an import that is dedicated in words',
+    { imported: [{ generation: 1, secretRef: { name: 'a' }, dedicated: 'yes' }] },
+    { at: 'spec.imported[0].dedicated', says: 'must be true or false', server: 'must be of type boolean' },
+  ),
+  {
+    ...ca('a change of what is imported', { imported: [{ generation: 1, secretRef: { name: 'b' } }] }),
+    before: { imported: [{ generation: 1, secretRef: { name: 'a' } }] },
+  },
   ca('all namespaces', { allowedNamespaces: ['*'] }),
   ca('no namespaces', { allowedNamespaces: [] }),
   ca(

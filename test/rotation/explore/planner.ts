@@ -66,6 +66,7 @@ const record = (number: number): GenerationRecord => ({
   fingerprint: String(number).padStart(64, '0'),
   secretUid: `uid-${number}`,
   passphraseRef: null,
+  imported: false,
 });
 const records = Array.from({ length: 32 }, (_, number) => record(number));
 const lists: readonly (readonly number[])[] = Array.from({ length: 512 }, (_, set) => listed(set));
@@ -186,10 +187,18 @@ const verifiesIn =
     return alike && bundle.length > 1 ? 'some verifiers take another CA for the issuer' : null;
   };
 
+/** A CA that was to be imported is refused, or its passphrase is not there. */
+const UNMAKEABLE = { reason: 'ImportRefused', message: 'It cannot be made.' };
 const BARRED = { reason: 'NamespaceNotAllowed', message: 'It may not be served.' };
 
 /** What the planner is given. */
-function factsOf(state: State, shown: readonly Member[], settings: Settings, order: readonly number[]): Facts {
+function factsOf(
+  state: State,
+  shown: readonly Member[],
+  settings: Settings,
+  order: readonly number[],
+  obstacle: Facts['obstacle'],
+): Facts {
   const { head, wanted, due } = state;
   const generations = new Map<number, GenerationFact>();
   for (const number of listOf(head.generations)) {
@@ -248,6 +257,7 @@ function factsOf(state: State, shown: readonly Member[], settings: Settings, ord
     witnesses,
     verifies: verifiesIn(settings),
     watched: (namespace) => shown[NAMES.indexOf(namespace)]?.hidden !== true,
+    obstacle,
   };
 }
 
@@ -350,21 +360,31 @@ export class Decider {
 
   #alternatives(state: State, shown: readonly Member[]): readonly Alternative[] {
     const found = new Map<string, Alternative>();
-    for (const order of ORDERS[state.members.length] ?? []) {
-      const alternative = this.#ask(state, shown, order);
-      if (alternative === null) continue;
-      found.set(JSON.stringify([alternative.next, alternative.broken]), alternative);
+    // First as if whatever is wanted could be made: what settles goes that way.
+    for (const obstacle of state.head.rotation === null ? [null, UNMAKEABLE] : [null]) {
+      for (const order of ORDERS[state.members.length] ?? []) {
+        const alternative = this.#ask(state, shown, order, obstacle);
+        if (alternative === null) continue;
+        const name = JSON.stringify([alternative.next, alternative.broken]);
+        if (!found.has(name)) found.set(name, alternative);
+      }
     }
     return [...found.values()];
   }
 
-  #ask(state: State, shown: readonly Member[], order: readonly number[]): Alternative | null {
+  #ask(
+    state: State,
+    shown: readonly Member[],
+    order: readonly number[],
+    obstacle: Facts['obstacle'],
+  ): Alternative | null {
     this.asked++;
     try {
-      const facts = factsOf(state, shown, this.#settings, order);
+      const facts = factsOf(state, shown, this.#settings, order, obstacle);
       const { step, story } = this.#planner.plan(facts, NOW);
       if (step.kind === 'rest') return null;
       const minted = step.kind === 'mint' ? step.generation : 0;
+      if (minted !== 0 && obstacle !== null) throw new Error(`generation ${minted} is minted, which cannot be made`);
       const ledger =
         step.kind === 'commit'
           ? step.ledger

@@ -108,6 +108,13 @@ export const PASSING: readonly Seed[] = [
   seed(
     'wishes',
     'plan.ts',
+    'a generation that cannot be made is asked for all the same',
+    "wanted.kind === 'start' && facts.obstacle === null",
+    "wanted.kind === 'start'",
+  ),
+  seed(
+    'wishes',
+    'plan.ts',
     'a deleted CA goes on rotating',
     "wanted.kind === 'unavailable' || wish.deleting",
     "wanted.kind === 'unavailable'",
