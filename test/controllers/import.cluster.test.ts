@@ -143,7 +143,9 @@ describe.concurrent('a mesh that has a CA', () => {
       const [own = null] = before;
       for (const member of members) {
         const files = own === null || member.files === null ? null : { ...own, ca: member.files.ca };
-        await expect(handshake({ files }, member)).rejects.toThrow(/closed in the handshake|disconnected|ECONNRESET|alert/);
+        await expect(handshake({ files }, member)).rejects.toThrow(
+          /closed in the handshake|disconnected|ECONNRESET|alert/,
+        );
       }
       expect(disorders(here, 'mesh', 1)).toEqual([]);
       expect(lapses(here)).toEqual([]);
