@@ -55,7 +55,7 @@ async function run(options: Options): Promise<void> {
   });
   const operator = new Operator({ client: fenced, events, namespaces: options.namespaces, log });
   const health = await serveHealth(options.healthPort, {
-    sick: () => operator.hung,
+    sick: () => election.hung ?? operator.hung,
     notReady: () =>
       operator.synced
         ? null

@@ -25,6 +25,34 @@ beforeAll(async () => {
 
 afterAll(() => rm(dir, { recursive: true }));
 
+test('before it has read anything it is alive, and not ready', async () => {
+  const options = ['--namespaces=one,two', '--lease-namespace=system', '--identity=one', '--health-port=0'];
+  const child = spawn(process.execPath, [PROGRAM, `--kubeconfig=${kubeconfig}`, ...options], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  try {
+    for await (const line of createInterface({ input: child.stdout })) {
+      const { msg, healthPort } = JSON.parse(line) as { msg: string; healthPort?: number };
+      if (msg !== 'started') continue;
+      const ask = async (path: string): Promise<[number, string]> => {
+        const response = await fetch(`http://127.0.0.1:${healthPort}${path}`);
+        return [response.status, await response.text()];
+      };
+      expect(await ask('/healthz')).toEqual([200, 'ok\n']);
+      const [status, why] = await ask('/readyz');
+      expect(status).toBe(503);
+      expect(why).toMatch(
+        /^not read yet: Secret one, Secret two, .*\. Does each namespace exist, with the RoleBinding of deploy\/watched-namespace\.yaml in it\?\n$/,
+      );
+      return;
+    }
+    throw new Error('it ended before it had started');
+  } finally {
+    child.kill('SIGKILL');
+    await once(child, 'close');
+  }
+});
+
 // A Deployment that is scaled down while its pod is starting.
 test.each(['SIGTERM', 'SIGINT'] as const)(
   '%s ends it in good order as soon as it says that it has started',

@@ -71,6 +71,16 @@ export class LeaderElection {
   /** True while no other process can have been elected, as far as this one's monotonic clock can tell. */
   mayWrite = (): boolean => this.#held !== null && this.#unrenewedFor() < this.#renewDeadlineMs;
 
+  /**
+   * Why this process should be started anew: it was elected, and has neither renewed the lease nor ended (client-go asks the same). Null:
+   * it leads, or is not to.
+   */
+  get hung(): string | null {
+    const unrenewed = this.#unrenewedFor();
+    if (this.#held === null || unrenewed <= this.#leaseDurationMs) return null;
+    return `the lease was not renewed for ${Math.round(unrenewed / 1_000)} s, and this process has not ended`;
+  }
+
   start(): void {
     if (!this.#stop.signal.aborted) this.#running ??= this.#run();
   }

@@ -105,6 +105,25 @@ describe('leader election', () => {
     await election.stop();
   });
 
+  it('tells when a renewal is neither answered nor given up', async () => {
+    const store = new LeaseStore();
+    const { election, happened, clock } = candidate(store, 'a');
+    await settle();
+    const answer = Promise.withResolvers<void>();
+    store.latency = () => answer.promise;
+    // From the last renewal, at once, for the whole lease.
+    await clock.advance(15_000);
+    expect(election.mayWrite()).toBe(false);
+    expect(election.hung, 'others may just see it run out').toBeNull();
+    await clock.advance(1_000);
+    expect(election.hung).toBe('the lease was not renewed for 16 s, and this process has not ended');
+    expect(happened).toEqual(['elected']);
+    answer.resolve();
+    await settle();
+    expect(election.hung).toBeNull();
+    await election.stop();
+  });
+
   it('waits a whole lease of its own observation before it takes over', async () => {
     const store = new LeaseStore();
     // The other's clock is an hour behind: its renewal looks ancient, and is not believed to be.
