@@ -235,7 +235,8 @@ test.concurrent('a policy that denies the ledger: nothing is made that it could 
   const before = here.ledger('mesh');
   const second = await deny(here, "object.metadata.name == 'mesh-ledger'", 'Invalid', ['UPDATE']);
   await mesh.want({ generation: 2 });
-  await here.stalled('ReplicationCA', 'mesh', 'WriteDenied', told);
+  await here.condition('ReplicationCA', 'mesh', 'Stalled', { status: 'True', reason: 'WriteDenied', message: told });
+  await here.condition('ReplicationCA', 'mesh', 'Ready', { status: 'True', reason: 'Serving' });
   await sleep(12_000);
   expect(here.ledger('mesh')).toEqual(before);
   await here.secrets.until('only generation 1 is left', () => generationSecrets(here).length === 1);
