@@ -1,6 +1,17 @@
 /** What is chosen to go wrong: a choice that leaves something out would make every crash test pass. */
 import { expect, test } from 'vitest';
-import { type Case, casesOf, DISORDERS, enumerated, type Fate, KILLS, packed, partsOf, planOf } from './cases.ts';
+import {
+  type Case,
+  casesOf,
+  DISORDERS,
+  enumerated,
+  type Fate,
+  KILLS,
+  ofBoth,
+  packed,
+  partsOf,
+  planOf,
+} from './cases.ts';
 import type { Moment } from './life.ts';
 
 /** The nth moment of this kind, in a stage of a rotation. */
@@ -36,6 +47,16 @@ test('there is a case for each kind and fate, or for each moment and fate', () =
 test('a kind that only the second life had is enumerated as well', () => {
   expect(enumerated(LIFE.slice(2), LIFE.slice(0, 4))).toEqual([...LIFE.slice(2), LIFE[0], LIFE[1]]);
   expect(enumerated(LIFE, LIFE.slice(1))).toEqual(LIFE);
+});
+
+test('only a kind that both lives had has to come again', () => {
+  const life = enumerated(LIFE.slice(2), LIFE.slice(0, 4));
+  const kinds = casesOf(life, LIFE.slice(0, 4), ['lost'], 'kind');
+  expect(kinds).toHaveLength(5);
+  expect(whats(ofBoth(kinds, LIFE.slice(2), LIFE.slice(0, 4)))).toEqual([
+    'killed right before: Ledger, Drop',
+    'killed right before: Member, Roll',
+  ]);
 });
 
 test('a moment of both lives is preferred to one that came in one only', () => {

@@ -56,6 +56,13 @@ export function casesOf(
   });
 }
 
+/** Those whose kind came in both lives: what came in one of two is chance, and may not come again in any number of lives. */
+export function ofBoth(cases: readonly Case[], one: readonly Moment[], other: readonly Moment[]): readonly Case[] {
+  const has = (life: readonly Moment[], { moments }: Case): boolean =>
+    life.some(({ kind }) => moments.some((moment) => moment.kind === kind));
+  return cases.filter((each) => has(one, each) && has(other, each));
+}
+
 /** Each case happens once. */
 export function planOf(cases: readonly Case[]): Plan {
   const done = new Set<Case>();
