@@ -28,12 +28,14 @@ const CONTROL_LIFETIME_MS = 365 * 24 * 3_600_000;
 const CONTROL_RENEW_MS = 24 * 3_600_000;
 
 /**
- * Signs one canary; its dates stay within those of the authority.
+ * Signs one canary; its dates stay within those of the authority. One of an authority that has ended has ended with it: who still knows
+ * that CA refuses it for another reason than the control, and once it is dropped for the same.
  * @param key the canary's own private key; any number of canaries may share it
- * @throws PkiError when the authority cannot sign or has ended
+ * @throws PkiError when the authority cannot sign
  */
 function issueCanary(request: { authority: Authority; key: KeyObject; now: number; random: Random }): Canary {
   const { authority, key, now, random } = request;
+  const { notBefore, notAfter } = authority.certificate;
   const certificate = issueLeaf({
     authority,
     publicKey: createPublicKey(key),
@@ -41,7 +43,7 @@ function issueCanary(request: { authority: Authority; key: KeyObject; now: numbe
     dnsNames: [],
     ipAddresses: [],
     uris: [],
-    notBefore: Math.max(now - SET_BACK_MS, authority.certificate.notBefore),
+    notBefore: Math.max(Math.min(now, notAfter) - SET_BACK_MS, notBefore),
     notAfter: now + LIFETIME_MS,
     serial: newSerial(random),
   });
@@ -73,7 +75,7 @@ export class Canaries {
    * The canaries of one probe. The control differs from the candidates in nothing but its CA: that is of the kind of
    * the newest generation's, so that no rule about algorithms refuses it for another reason.
    * @param like the member's real leaf; null: P-256, as for a leaf with a kind of key that we do not make
-   * @throws PkiError when a generation cannot sign or has ended
+   * @throws PkiError when a generation cannot sign
    */
   async make(request: {
     authorities: ReadonlyMap<number, Authority>;

@@ -105,6 +105,24 @@ describe('kubectl get', () => {
     ]);
   });
 
+  test('shows of what nobody has looked at yet that it waits for the operator', async () => {
+    const { status } = JSON.parse(await kubectl(['get', '-n', namespace, 'ccert', 'alice', '-o', 'json'])) as {
+      status: object;
+    };
+    expect(status).toEqual({
+      observedGeneration: 0,
+      conditions: [
+        {
+          type: 'Ready',
+          status: 'Unknown',
+          reason: 'Pending',
+          message: 'Waiting for the operator.',
+          lastTransitionTime: '1970-01-01T00:00:00Z',
+        },
+      ],
+    });
+  });
+
   test('finds all kinds under one word', async () => {
     const names = (await kubectl(['get', 'replicert', '-n', namespace, '-o', 'name'])).trim().split('\n').sort();
     expect(names).toEqual([

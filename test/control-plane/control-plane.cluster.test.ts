@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { lackingControlPlane } from '../support/cluster.ts';
 import { apiServerArguments, etcdArguments } from './components.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { isRunning } from './processes.ts';
 import { type Finished, run } from './run.ts';
 
-/** These tests start control planes of their own; with a cluster named by KUBECONFIG that is not what was asked for. */
-const ours = inject('cluster').auditLog !== null;
+const foreign = lackingControlPlane();
 const root = await mkdtemp(join(tmpdir(), 'replicert-launcher-'));
 afterAll(() => rm(root, { recursive: true, force: true }));
 
@@ -30,7 +30,7 @@ async function running(processes: ControlPlane['processes']): Promise<string[]> 
   return pairs.filter((name) => name !== null);
 }
 
-describe.runIf(ours)('a control plane', () => {
+describe.skipIf(foreign !== null)(`a control plane ${foreign ?? ''}`, () => {
   let plane: ControlPlane;
   const lines: string[] = [];
   beforeAll(async () => {
@@ -79,7 +79,7 @@ describe.runIf(ours)('a control plane', () => {
   });
 });
 
-describe.runIf(ours)('the end of whoever started it', () => {
+describe.skipIf(foreign !== null)(`the end of whoever started it ${foreign ?? ''}`, () => {
   /** A runner of its own that starts a control plane, says where it is, and then idles. */
   const PROGRAM = `
     const { startControlPlane } = await import(${JSON.stringify(pathToFileURL(join(import.meta.dirname, 'control-plane.ts')).href)});
@@ -112,7 +112,7 @@ describe.runIf(ours)('the end of whoever started it', () => {
   });
 });
 
-describe.runIf(ours)('a start', () => {
+describe.skipIf(foreign !== null)(`a start ${foreign ?? ''}`, () => {
   test('takes other ports when somebody was faster', async () => {
     const assets = await assetsWithEtcd(`
       if [ ! -e ${root}/refused ]; then touch ${root}/refused; echo 'listen tcp: bind: address already in use'; exit 1; fi

@@ -73,7 +73,11 @@ test.concurrent(
     await using _c = c;
     const links = new Links([...Object.values(mesh.members), c]);
     await here.condition('ClusterCertificate', 'c', 'Delivered', { status: 'Unknown', message: /does not probe c/ });
-    await here.condition('ReplicationPeer', 'mesh', 'Verified', { status: 'Unknown', message: /c is not probed/ });
+    await here.condition('ReplicationPeer', 'mesh', 'Verified', {
+      status: 'Unknown',
+      reason: 'EdgesUnknown',
+      message: /c is not probed/,
+    });
     await mesh.want({ generation: 2, maxConcurrent: 3 });
     for (const stage of ['Append', 'Roll', 'Drop'] as const) {
       const revision = await granted(stage);

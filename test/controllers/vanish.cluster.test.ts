@@ -10,6 +10,7 @@ import { loadClient } from '../../src/runtime/http-client.ts';
 import { createAuthority, createCertificate, forEachConcurrently } from '../bench/load.ts';
 import { installOperator } from '../bench/operator.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane/control-plane.ts';
+import { lackingControlPlane } from '../support/cluster.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const NAMESPACE = 'vanish';
@@ -83,11 +84,13 @@ const signal = (name: NodeJS.Signals) => (plane: ControlPlane) => {
   process.kill(plane.processes['kube-apiserver'], name);
 };
 
-test.each([
+const foreign = lackingControlPlane();
+
+test.skipIf(foreign !== null).each([
   ['killed', signal('SIGKILL'), () => undefined],
   ['frozen: connections stay, and nothing comes', signal('SIGSTOP'), signal('SIGCONT')],
 ] as const)(
-  'an API server that is %s takes its leader along within the time of the Lease',
+  `an API server that is %s takes its leader along within the time of the Lease ${foreign ?? ''}`,
   async (_how, take, giveBack) => {
     const { code, seconds, peakMB, lastWords } = await vanish(take, giveBack);
     console.log(`ended with ${String(code)} after ${seconds.toFixed(1)} s, at most ${peakMB.toFixed(0)} MB`);

@@ -2,11 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { isRunning } from '../control-plane/processes.ts';
+import { lackingControlPlane } from '../support/cluster.ts';
 
-/** The demo starts a control plane of its own; with a cluster named by KUBECONFIG that is not what was asked for. Processes are counted on Linux. */
-const ours = inject('cluster').auditLog !== null && existsSync('/proc/self/stat');
+const lacking =
+  lackingControlPlane() ??
+  (existsSync('/proc/self/stat') ? null : '(skipped: counts processes by /proc, which only Linux has)');
 
 interface Demo {
   readonly process: ChildProcess;
@@ -45,7 +47,7 @@ const anyRunning = async (pids: readonly number[]): Promise<number[]> => {
   return running.filter((pid) => pid !== null);
 };
 
-describe.runIf(ours)('the demo', () => {
+describe.skipIf(lacking !== null)(`the demo ${lacking ?? ''}`, () => {
   test.each([
     ['SIGINT', 130, 'everything has been taken down'],
     ['SIGKILL', null, ''],

@@ -1,11 +1,12 @@
 /** Every command of the documentation that is marked, run as it stands there, in the order in which it stands there. */
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
-import { afterEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { kubeconfig as kubeconfigOf } from '../control-plane/components.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane/control-plane.ts';
 import { kubectlEnvironment } from '../control-plane/kubectl.ts';
 import { run } from '../control-plane/run.ts';
+import { lackingControlPlane } from '../support/cluster.ts';
 import { Company } from '../demo/company.ts';
 import { onFreePorts } from '../demo/manifest.ts';
 import { Mesh } from '../demo/mesh.ts';
@@ -13,8 +14,8 @@ import { closedPort } from '../probe/servers.ts';
 import { type Block, blocksOf } from './blocks.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
-/** With a cluster named by KUBECONFIG, its namespace `storage` is not ours to rotate. */
-const ours = inject('cluster').auditLog !== null;
+/** Of a cluster that KUBECONFIG names, the namespace `storage` is not ours to rotate. */
+const foreign = lackingControlPlane();
 
 let reader: Reader | null = null;
 afterEach(() => reader?.leave());
@@ -100,7 +101,7 @@ async function onPortsOfOurs(text: string): Promise<string> {
   return exchanged;
 }
 
-describe.runIf(ours)('the commands of', () => {
+describe.skipIf(foreign !== null)(`the commands of ${foreign ?? ''}`, () => {
   test.each([
     ['README.md', 'a checkout'],
     ['docs/adopt-a-mesh.md', 'an operator'],

@@ -1,37 +1,12 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CONDITION_REASONS } from '../../src/api/vocabulary.ts';
+import { codeOfReasons, reasonsIn } from '../support/reasons.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
-/** Where the words come from that `waitingFor` and the members of a peer show. */
-const SOURCES = [
-  'src/rotation',
-  'src/probe/evidence.ts',
-  'src/controllers/replicationpeer/plan.ts',
-  'src/controllers/replicationpeer/sessions.ts',
-  'src/controllers/replicationca/observe.ts',
-];
 /** Reasons of conditions with which nothing is to be done. */
 const WELL = ['Serving', 'Issued', 'Resolved', 'UpToDate', 'Stable', 'Presented', 'AllEdgesVerified'];
-/** In the same places, but no reason of a member: the name of an event. */
-const OTHERS = ['MemberJoined'];
-
-async function codeOfReasons(): Promise<string> {
-  const files = await Promise.all(
-    SOURCES.map(async (path) =>
-      path.endsWith('.ts') ? [path] : (await readdir(join(ROOT, path))).map((name) => join(path, name)),
-    ),
-  );
-  const texts = await Promise.all(files.flat().map((file) => readFile(join(ROOT, file), 'utf8')));
-  return texts.join('\n');
-}
-
-function reasonsIn(code: string): Set<string> {
-  const found = code.matchAll(/(?:\b(?:unknown|contrary)\(\s*|reason(?:: | === '' \? ))'([A-Z][A-Za-z]+)'/g);
-  return new Set([...found].flatMap(([, reason]) => (reason === undefined || OTHERS.includes(reason) ? [] : [reason])));
-}
-
 /** The words in the first column of the tables of reasons. */
 async function reasonsInTables(): Promise<Set<string>> {
   const text = await readFile(join(ROOT, 'docs', 'rotate-a-ca.md'), 'utf8');

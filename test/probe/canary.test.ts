@@ -73,3 +73,18 @@ test('a generation younger than the set-back does not sign into its past', async
   });
   expect(parseCertificate(candidates.get(1)?.certificate ?? '').notBefore).toBe(authority.certificate.notBefore);
 });
+
+test('of a generation that has ended, however long ago, it has ended as well: whoever still knows that CA says so', async () => {
+  const authority = await makeAuthority('mesh G1');
+  const { notAfter } = authority.certificate;
+  for (const now of [notAfter, notAfter + MINUTE, notAfter + 365 * 24 * 60 * MINUTE]) {
+    const { candidates } = await new Canaries(randomBytes).make({
+      authorities: new Map([[1, authority]]),
+      like: null,
+      now,
+    });
+    const canary = parseCertificate(candidates.get(1)?.certificate ?? '');
+    expect(canary.notAfter).toBe(notAfter);
+    expect(canary.notBefore).toBe(notAfter - 5 * MINUTE);
+  }
+});

@@ -89,6 +89,7 @@ describe('the wanted generation', () => {
     wish({ generation: 2 });
     mesh.pass();
     wish({ generation: 5 });
+    expect(decide().pending?.reason).toBe('RotationRunning');
     expect(decide().pending?.message).toMatch(/Generation 5 starts when the rotation to generation 2 is complete/);
     wish({ generation: null });
     expect(decide().step.kind, 'removing the field moves nothing; the rotation goes on').toBe('commit');

@@ -30,6 +30,14 @@ export interface TestCluster {
   audit(filter: (event: AuditEvent) => boolean): Promise<AuditEvent[]>;
 }
 
+/**
+ * For tests that take a control plane of our own: they start one, or read its audit log.
+ * @returns null when this run has one, else why they are skipped: to end their names with, as in packages.ts
+ */
+export function lackingControlPlane(): string | null {
+  return inject('cluster').auditLog === null ? '(skipped: needs a control plane of its own, unset KUBECONFIG)' : null;
+}
+
 /** What tests read of an audit event (audit.k8s.io/v1, level Metadata). */
 interface AuditEvent {
   readonly verb: string;

@@ -28,6 +28,8 @@ export interface StartOptions {
   readonly leaseSeconds?: number;
   /** Default: a free one, see `healthPort`. */
   readonly healthPort?: number;
+  /** What it watches. Default: all that it was made ready for. */
+  readonly namespaces?: readonly string[];
   /** Return before it leads: for a second replica. Default: wait for it. */
   readonly standby?: boolean;
 }

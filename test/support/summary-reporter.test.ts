@@ -75,6 +75,13 @@ describe('a run', () => {
       0,
       'not run, 2 tests: java (skipped: install jre)\n1 passed, 0 failed, 2 skipped',
     ],
+    [
+      'in which somebody left a test out and does not say why',
+      `test('a', () => {}); describe('x', () => { test.skip('b', () => {}); });`,
+      [],
+      0,
+      'not run, 1 test: x > b (no reason is given)\n1 passed, 0 failed, 1 skipped',
+    ],
   ])('%s ends with its count and exit code', async (_, code, args, expectedCode, line) => {
     const root = await mkdtemp(join(folder, 'run-'));
     await writeFile(

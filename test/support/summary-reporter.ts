@@ -1,17 +1,23 @@
-import type { Reporter, SerializedError, TestModule } from 'vitest/node';
+import type { Reporter, SerializedError, TestModule, Vitest } from 'vitest/node';
 
 /**
  * Ends the run's output with what was not run and why, and one line that people and scripts can read:
  * `N passed, N failed[, N skipped]`.
  */
 export default class SummaryReporter implements Reporter {
+  #filtered = false;
+
+  onInit({ config }: Vitest): void {
+    this.#filtered = config.testNamePattern !== undefined;
+  }
+
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly SerializedError[]): void {
     const summary = summarise(modules, unhandledErrors.length);
     // A filter that matches nothing must not look like success.
     const code = summary.failed > 0 || summary.passed === 0 ? 1 : 0;
     process.once('exit', (exitCode) => {
       process.exitCode = exitCode === 0 ? code : exitCode;
-      process.stdout.write(`\n${[...notRun(modules), summaryLine(summary)].join('\n')}\n`);
+      process.stdout.write(`\n${[...notRun(modules, this.#filtered), summaryLine(summary)].join('\n')}\n`);
     });
   }
 }
@@ -29,13 +35,19 @@ type CountedModule = {
   state(): string;
 };
 
-/** A line for each reason in the names of skipped tests (see packages.ts): tests that share a name up to it count together. */
-export function notRun(modules: readonly CountedModule[]): readonly string[] {
+/**
+ * A line for each reason in the names of skipped tests (see packages.ts): tests that share a name up to it count together. One without a
+ * reason is a mistake, and has a line of its own.
+ * @param filtered only some tests were asked for, by their names: whoever is not among them needs no reason
+ */
+export function notRun(modules: readonly CountedModule[], filtered: boolean): readonly string[] {
   const counts = new Map<string, number>();
   for (const module of modules) {
     for (const test of module.children.allTests()) {
-      const [name] = /^.*?\(skipped: [^)]*\)/.exec(test.fullName) ?? [];
-      if (name !== undefined && test.result().state === 'skipped') counts.set(name, (counts.get(name) ?? 0) + 1);
+      if (test.result().state !== 'skipped') continue;
+      const [reasoned] = /^.*?\(skipped: [^)]*\)/.exec(test.fullName) ?? [];
+      const name = reasoned ?? (filtered ? null : `${test.fullName} (no reason is given)`);
+      if (name !== null) counts.set(name, (counts.get(name) ?? 0) + 1);
     }
   }
   return [...counts].map(([name, count]) => `not run, ${count} ${count === 1 ? 'test' : 'tests'}: ${name}`);

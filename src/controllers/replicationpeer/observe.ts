@@ -58,7 +58,12 @@ export function resolveCa(world: World, peer: ReplicationPeer): ResolvedCa | Ref
     const unread = world.reads(namespace) ? null : world.unreadable(namespace);
     if (certificate !== null) cas.set(caKeyOf(certificate), key);
     if (unread !== null) missing ??= new Refusal('NamespaceUnreadable', `Member ${member.name} is ${key}. ${unread}`);
-    else if (certificate === null) {
+    else if (!world.reads(namespace)) {
+      missing ??= new Refusal(
+        'CertificateNotFound',
+        `Member ${member.name} is ${key}, and the operator does not watch namespace ${namespace}. Name it in --namespaces, and kubectl apply -n ${namespace} -f deploy/watched-namespace.yaml.`,
+      );
+    } else if (certificate === null) {
       missing ??= new Refusal(
         'CertificateNotFound',
         kept === undefined
