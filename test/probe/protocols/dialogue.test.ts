@@ -1,9 +1,11 @@
 /** Servers that do not get as far as TLS: silent, without TLS, of another protocol, hostile. Each is told from the others, in bounded time. */
-import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
+import { PassThrough } from 'node:stream';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ProtocolName } from '../../../src/api/replication-peer.ts';
 import { type Attempt, handshake } from '../../../src/probe/handshake.ts';
+import { converse } from '../../../src/probe/protocols/dialogue.ts';
 import { protocolOf } from '../../../src/probe/protocols/index.ts';
 import { plainServer } from '../servers.ts';
 import { mysqlGreeting, mysqlPacket, natsInfo, PREAMBLES, PROTOCOLS } from './front.ts';
@@ -73,6 +75,13 @@ describe('something else than was asked for', () => {
     expect(await outcome(name, onConnection)).toBe(
       'ProtocolError: the server, or somebody on the way to it, sent 8 bytes that were not asked for',
     );
+  });
+
+  test('PostgreSQL: the same a moment later', async () => {
+    const seen = await outcome('PostgreSQL', (socket) => {
+      socket.once('data', () => socket.write('S', () => setTimeout(() => socket.write(injected), 50)));
+    });
+    expect(seen).toMatch(/^NotTls: /);
   });
 
   test.each<[ProtocolName, string, (socket: Socket) => void]>([
@@ -167,14 +176,46 @@ describe('at any point', () => {
     setTimeout(() => controller.abort(new Error('enough')), 50);
     await expect(pending).rejects.toThrow('enough');
   });
+});
 
-  test.each(protocols)('%s: nothing that a server says ends in anything but an outcome', async (name) => {
-    for (let round = 0; round < 40; round += 1) {
-      const noise = randomBytes(1 + (round % 20));
-      const seen = await outcome(name, (socket) => {
-        socket.end(round % 2 === 0 ? noise : Buffer.concat([PREAMBLES[name].greeting.subarray(0, round), noise]));
-      });
-      expect(seen).toMatch(/^(ProtocolError|ClosedBeforeHandshake|TlsNotOffered|HostRefused|NotTls|HandshakeFailed): /);
-    }
+describe('whatever a server says', () => {
+  const dialogues = PROTOCOLS.flatMap((name) => {
+    const { begin, leave } = protocolOf(name);
+    return [
+      ...(begin === null ? [] : [[name, 'before TLS', begin] as const]),
+      ...(leave === null ? [] : [[name, 'within TLS', leave] as const]),
+    ];
+  });
+  const noise = fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes));
+  /** What is right, cut off and changed somewhere. */
+  const nearly = fc
+    .tuple(fc.constantFrom(...PROTOCOLS), fc.nat(100), fc.nat(255), fc.nat(100))
+    .map(([name, at, byte, cut]) => {
+      const { greeting, answer } = PREAMBLES[name];
+      const said = Buffer.concat([greeting, answer]);
+      if (at < said.length) said[at] = byte;
+      return said.subarray(0, Math.max(said.length - cut, 0));
+    });
+  const packet = noise.map((body) => mysqlPacket(3, body));
+
+  test.each(dialogues)('%s, %s: it waits, ends, or breaks off', (_, __, dialogue) => {
+    const chunks = fc.array(fc.oneof(noise, nearly, packet), { maxLength: 6 });
+    fc.assert(
+      fc.property(chunks, (said) => {
+        const stream = new PassThrough();
+        const ends: unknown[] = [];
+        converse<unknown>(silenced(stream), dialogue(), (end) => ends.push(end));
+        for (const chunk of said) stream.emit('data', chunk);
+        expect(ends.length).toBeLessThanOrEqual(1);
+        expect(stream.listenerCount('data')).toBe(1 - ends.length);
+      }),
+      { numRuns: 2_000 },
+    );
   });
 });
+
+/** What is written to it is not heard from it. */
+function silenced(stream: PassThrough): PassThrough {
+  stream.write = () => true;
+  return stream;
+}
