@@ -1,6 +1,17 @@
 /** One server of a real system: an unprivileged process in a folder of its own, with what it loads copied from its files, gone with the test. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -30,8 +41,7 @@ export class Instance {
     this.#files = files;
     this.dir = mkdtempSync(path.join(tmpdir(), `system-${name}-`));
     this.own(this.dir, 0o700);
-    mkdirSync(path.join(this.dir, 'tls'));
-    this.own(path.join(this.dir, 'tls'), 0o700);
+    this.folder('tls', {});
     this.load();
   }
 
@@ -39,14 +49,35 @@ export class Instance {
     return new Instance(name, files, await freePort());
   }
 
-  /** Copies the files to where it loads them from: servers want a key that is theirs alone, which no mounted Secret is. */
+  /**
+   * Copies the files to where it loads them from: servers want a key that is theirs alone, which no mounted Secret is. Files of one moment,
+   * and the server sees those of one moment, too, as long as it opens none meanwhile.
+   */
   load(): void {
-    for (const file of FILES) {
-      const to = path.join(this.dir, 'tls', file);
-      // Renamed over the old one, so that it is never half of one.
-      this.write(path.join('tls', `.${file}`), readFileSync(path.join(this.#files, file), 'utf8'), 0o600);
-      renameSync(path.join(this.dir, 'tls', `.${file}`), to);
+    for (const [file, text] of this.#read()) {
+      this.write(path.join('tls', `.${file}`), text);
+      renameSync(path.join(this.dir, 'tls', `.${file}`), path.join(this.dir, 'tls', file));
     }
+  }
+
+  #read(): readonly (readonly [file: string, text: string])[] {
+    for (;;) {
+      // As the kubelet links them: what it was is removed once it is replaced.
+      const data = path.join(this.#files, '..data');
+      const from = existsSync(data) ? realpathSync(data) : this.#files;
+      try {
+        return FILES.map((file) => [file, readFileSync(path.join(from, file), 'utf8')]);
+      } catch (error) {
+        if (from === this.#files || existsSync(from)) throw error;
+      }
+    }
+  }
+
+  /** Makes a folder of its own, with these files. */
+  folder(name: string, files: Readonly<Record<string, string>>): void {
+    mkdirSync(path.join(this.dir, name));
+    this.own(path.join(this.dir, name), 0o700);
+    for (const [file, text] of Object.entries(files)) this.write(path.join(name, file), text);
   }
 
   write(file: string, text: string, mode = 0o600): void {

@@ -1,5 +1,5 @@
 /** PostgreSQL as people run it for replication over mutual TLS. */
-import { pathOf } from '../support/packages.ts';
+import { tail } from '../control-plane/run.ts';
 import { Instance } from './instance.ts';
 
 export const POSTGRESQL = ['postgres', 'psql'] as const;
@@ -9,6 +9,14 @@ export interface PostgresqlOptions {
   readonly settings?: readonly string[];
   /** Lines of pg_hba.conf for connections by TCP. */
   readonly rules?: readonly string[];
+  /** Lines of pg_ident.conf. */
+  readonly names?: readonly string[];
+}
+
+interface Upstream {
+  readonly primary: Postgresql;
+  readonly host: string;
+  readonly user: string;
 }
 
 const TLS = ["ssl_ca_file = '../tls/ca.crt'", "ssl_cert_file = '../tls/tls.crt'", "ssl_key_file = '../tls/tls.key'"];
@@ -43,15 +51,42 @@ export class Postgresql {
     return server;
   }
 
+  /** A standby of another one, which it dials as this role by that name. @param host as in the leaf of the primary */
+  static async standby(
+    name: string,
+    files: string,
+    { primary, host, user, ...options }: PostgresqlOptions & Upstream,
+  ): Promise<Postgresql> {
+    const server = new Postgresql(await Instance.make(name, files));
+    try {
+      const from = server.dialling(primary.port, host, user);
+      await server.instance.run('pg_basebackup', ['-D', 'data', '-c', 'fast', '-R', '-d', from]);
+      server.#configure(options);
+      await server.begin();
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
+    return server;
+  }
+
+  /** A connection string by which this one proves itself with the files of a folder of its own, and wants the other to be this host. */
+  dialling(port: number, host: string, user: string, folder = 'tls'): string {
+    const dir = `${this.instance.dir}/${folder}`;
+    const files = `sslcert=${dir}/tls.crt sslkey=${dir}/tls.key sslrootcert=${dir}/ca.crt`;
+    return `host=${host} hostaddr=127.0.0.1 port=${port} user=${user} dbname=postgres sslmode=verify-full ${files}`;
+  }
+
   get port(): number {
     return this.instance.port;
   }
 
-  #configure({ settings = [], rules = RULES }: PostgresqlOptions): void {
+  #configure({ settings = [], rules = RULES, names = [] }: PostgresqlOptions): void {
     const { dir, port } = this.instance;
     const lines = [...SETTINGS, `port = ${port}`, `unix_socket_directories = '${dir}'`, ...settings];
     this.instance.write('data/postgresql.conf', `${lines.join('\n')}\n`);
     this.instance.write('data/pg_hba.conf', `local all all trust\n${rules.join('\n')}\n`);
+    this.instance.write('data/pg_ident.conf', `${names.join('\n')}\n`);
   }
 
   async begin(): Promise<void> {
@@ -61,7 +96,7 @@ export class Postgresql {
   /** As superuser, by its Unix socket. @returns rows of fields */
   async sql(command: string): Promise<string> {
     const to = ['-h', this.instance.dir, '-p', String(this.port), '-U', 'postgres', '-d', 'postgres'];
-    return (await this.instance.run(pathOf('psql'), [...to, '-AtX', '-v', 'ON_ERROR_STOP=1', '-c', command])).trim();
+    return (await this.instance.run('psql', [...to, '-AtX', '-v', 'ON_ERROR_STOP=1', '-c', command])).trim();
   }
 
   /** Loads its files anew. @returns when it has */
@@ -70,6 +105,20 @@ export class Postgresql {
     this.instance.load();
     await this.sql('SELECT pg_reload_conf()');
     while ((await this.sql('SELECT pg_conf_load_time()')) === before);
+  }
+
+  /** Of a standby: lets it dial its primary anew. @returns when it streams again */
+  async replicateAnew(): Promise<void> {
+    const receiver = "SELECT coalesce(max(pid), 0) FROM pg_stat_wal_receiver WHERE status = 'streaming'";
+    const before = await this.sql(receiver);
+    // It is no backend, so no function ends it.
+    if (before !== '0') process.kill(Number(before), 'SIGTERM');
+    const deadline = Date.now() + 30_000;
+    for (;;) {
+      const now = await this.sql(receiver);
+      if (now !== '0' && now !== before) return;
+      if (Date.now() > deadline) throw new Error(`${this.instance.name} does not stream: ${tail(this.instance.log())}`);
+    }
   }
 
   async stop(): Promise<void> {
