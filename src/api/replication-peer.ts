@@ -24,6 +24,9 @@ import { MAX_GENERATION, MAX_NAME, REPLICATION_PEER } from './names.ts';
 
 const TOPOLOGIES = ['Mesh', 'Star'] as const;
 const INSTANCES = ['One', 'Many'] as const;
+const PROTOCOLS = ['TLS', 'PostgreSQL', 'MySQL', 'NATS'] as const;
+/** What is spoken at an endpoint before TLS begins. */
+export type ProtocolName = (typeof PROTOCOLS)[number];
 /** Most members of one peer object. */
 const MAX_PEER_MEMBERS = 64;
 /** Most edges that a status lists one by one. */
@@ -36,6 +39,14 @@ const endpoint = z.object({
     'DNS name or IP address to dial; every address of a name is probed. Required. Example: 172.31.1.1',
   ),
   port: whole(1, 65_535).describe('TCP port of the replication service, 1 to 65535. Required. Example: 8201'),
+  protocol: z
+    .enum(PROTOCOLS)
+    .optional()
+    .describe(
+      'What is spoken there before TLS begins. TLS: nothing (etcd, Redis, AMQP, routes of NATS, Galera). PostgreSQL: SSLRequest. MySQL ' +
+        '(MariaDB too): a greeting; the server must let replicert-canary log in. NATS (clients, leaf nodes): INFO. ' +
+        'Default: by the profile of the member; generic: TLS. Example: PostgreSQL',
+    ),
   instances: z
     .enum(INSTANCES)
     .optional()

@@ -1,5 +1,6 @@
 /** What all observations of one member say together. Pure: every address must agree, and what is missing is unknown. */
 import { type Certificate, parseCertificate } from '../pki/certificate.ts';
+import { CANARY_ACCOUNT } from './protocols/mysql.ts';
 import type { TlsVersion } from './handshake.ts';
 import type { Answer, EndpointObservation } from './probe.ts';
 import type { Resumption } from './sessions.ts';
@@ -24,6 +25,10 @@ export type EvidenceReason =
   | 'Contradictory'
   | 'NameNotResolved'
   | 'Unreachable'
+  | 'TlsNotOffered'
+  | 'ProtocolError'
+  | 'HostRefused'
+  | 'LoginDenied'
   | 'NotEnforced'
   | 'StillResumed'
   | 'Inconclusive'
@@ -89,6 +94,7 @@ export function combineEvidence(request: {
     contradiction(member, reached, generations) ??
     missing(member, endpoints) ??
     unreachable(member, all) ??
+    loginDenied(member, reached, generations) ??
     notEnforced(member, reached) ??
     stillResumed(member, reached) ??
     inconclusive(member, reached, generations) ??
@@ -229,10 +235,22 @@ function unreachable(member: string, all: readonly EndpointObservation[]): Findi
     case 'HandshakeFailed':
       return {
         reason: 'Unreachable',
-        message: `${at} gives no TLS handshake: ${first.message}${more}. Correct the port in spec.members[].endpoints, or the TLS settings there.`,
+        message: `${at} gives no TLS handshake: ${first.message}${more}. Correct port or protocol in spec.members[].endpoints, or the TLS settings there.`,
       };
     case 'TooSlow':
       return { reason: 'Unreachable', message: `${at} is not known: ${first.message}${more}.` };
+    case 'TlsNotOffered':
+      return {
+        reason: 'TlsNotOffered',
+        message: `${at} answers, but offers no TLS: ${first.message}${more}. Switch it on there.`,
+      };
+    case 'ProtocolError':
+      return {
+        reason: 'ProtocolError',
+        message: `${at} breaks the protocol: ${first.message}${more}. Correct protocol or port in spec.members[].endpoints.`,
+      };
+    case 'HostRefused':
+      return { reason: 'HostRefused', message: `${at} does not talk to the operator's host: ${first.message}${more}.` };
     case 'ConnectionRefused':
     case 'NoRoute':
     case 'Timeout':
@@ -241,6 +259,15 @@ function unreachable(member: string, all: readonly EndpointObservation[]): Findi
         message: `${at} is unreachable: ${first.message}${more}. Start the endpoint or correct spec.members[].endpoints.`,
       };
   }
+}
+
+function loginDenied(member: string, reached: readonly Reached[], generations: readonly number[]): Finding | null {
+  const at = reached.find(({ unasked }) => unasked !== null);
+  if (at === undefined || generations.length === 0) return null;
+  return {
+    reason: 'LoginDenied',
+    message: `${member} at ${where(at)} was shown no certificate, for it would shut out the operator's host after too many refusals, and ${at.unasked}. Create the account there: ${CANARY_ACCOUNT}.`,
+  };
 }
 
 function notEnforced(member: string, reached: readonly Reached[]): Finding | null {

@@ -6,10 +6,14 @@
  * TLS 1.3: we finish one round trip before the server has judged; only a session ticket, an alert, a close or a
  * long enough silence afterwards tells. Hence 1.2 is tried first.
  * Whatever goes wrong before the server's own flight is complete says nothing about our certificate.
+ *
+ * What its protocol has to say before TLS, and afterwards to part in peace, goes around that and changes none of it.
  */
 import net from 'node:net';
 import tls from 'node:tls';
 import type { Canary } from './canary.ts';
+import { type BreakOff, converse, DialogueError } from './protocols/dialogue.ts';
+import type { Parting, Protocol } from './protocols/protocol.ts';
 
 export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
 
@@ -19,7 +23,8 @@ export type FailureReason =
   | 'Timeout'
   | 'NotTls'
   | 'ClosedBeforeHandshake'
-  | 'HandshakeFailed';
+  | 'HandshakeFailed'
+  | BreakOff;
 
 /**
  * What became of our certificate.
@@ -47,6 +52,8 @@ export interface Attempt {
   readonly resumed: boolean;
   /** Sessions that the server gave, each to be offered later; see `sessions.ts`. Secret, and never written anywhere. */
   readonly sessions: readonly Buffer[];
+  /** How the server was left, where the protocol has a way to and it had accepted; null: we just went. */
+  readonly parting: Parting | null;
   /** TCP connections made: 2 when the server wanted another TLS version. */
   readonly connections: number;
 }
@@ -56,8 +63,10 @@ export interface HandshakeRequest {
   readonly port: number;
   /** Sent as SNI unless it is an IP address. */
   readonly servername?: string | undefined;
-  readonly canary: Canary;
-  /** Bound on TCP connect and handshake together, per connection; the settle time comes on top in TLS 1.3. */
+  readonly protocol: Protocol;
+  /** Null: no certificate is shown. */
+  readonly canary: Canary | null;
+  /** Bound on TCP connect and handshake together, per connection, and on parting; the settle time comes on top in TLS 1.3. */
   readonly timeoutMs: number;
   /** Lower bound of the settle time; it is never below 750 ms or ten round trips, never above 30 s. */
   readonly settleMs?: number;
@@ -96,7 +105,7 @@ export async function handshake(request: HandshakeRequest): Promise<Attempt> {
 }
 
 function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<Attempt> {
-  const { address, port, canary, timeoutMs, signal } = request;
+  const { address, port, protocol, canary, timeoutMs, signal } = request;
   signal.throwIfAborted();
   const secureContext = contextOf(canary, version);
 
@@ -111,12 +120,15 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<At
     let resumed = false;
     const sessions: Buffer[] = [];
     let unread = 0;
+    /** The verdict, and what it took, once there is one: from then on only parting is left. */
+    let judged: { readonly outcome: Outcome; readonly verdictMs: number } | null = null;
     let done = false;
+    let connected = false;
     let secure: tls.TLSSocket | null = null;
 
     const raw = net.connect({ host: address, port });
     raw.setNoDelay(true);
-    const deadline = setTimeout(() => fail('Timeout', timeoutMessage()), timeoutMs);
+    let deadline = setTimeout(() => fail('Timeout', timeoutMessage()), timeoutMs);
     let verdictTimer: NodeJS.Timeout | undefined;
     signal.addEventListener('abort', onAbort, { once: true });
 
@@ -124,9 +136,17 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<At
     raw.on('close', onClose);
     raw.on('connect', () => {
       if (done) return;
+      connected = true;
       roundTripMs = performance.now() - started;
-      secure = startTls();
+      if (protocol.begin === null) secure = startTls();
+      else converse(raw, protocol.begin(), onBegun);
     });
+
+    function onBegun(end: DialogueError | void): void {
+      if (done) return;
+      if (end instanceof DialogueError) return fail(end.reason, end.message);
+      secure = startTls();
+    }
 
     function startTls(): tls.TLSSocket {
       const servername =
@@ -182,7 +202,7 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<At
       if (done) return;
       sessions.push(session);
       if (sessions.length > MAX_SESSIONS) sessions.shift();
-      if (version === 'TLSv1.3' && proof === null) linger('ticket');
+      if (version === 'TLSv1.3' && proof === null && judged === null) linger('ticket');
     }
 
     function linger(seen: 'finished' | 'ticket'): void {
@@ -201,6 +221,7 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<At
 
     function onError(error: NodeJS.ErrnoException): void {
       if (done) return;
+      if (judged !== null) return part(null);
       const alert = alertNumber(error);
       const closed = alert === null && isClose(error);
       if (flightAt !== null && closed) return onClose();
@@ -216,6 +237,7 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<At
 
     function onClose(): void {
       if (done) return;
+      if (judged !== null) return part(null);
       if (flightAt === null) return fail('ClosedBeforeHandshake', closedMessage(), secure !== null);
       if (proof !== null) return settleWith({ kind: 'accepted', proof: 'closedAfter' });
       settleWith({ kind: 'rejected', alert: null });
@@ -232,11 +254,32 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<At
     }
 
     function settleWith(outcome: Outcome, spoken = true): void {
-      if (done) return;
-      const now = performance.now();
+      if (done || judged !== null) return;
+      judged = { outcome, verdictMs: flightAt === null ? 0 : performance.now() - flightAt };
+      const stays = outcome.kind === 'accepted' && outcome.proof !== 'closedAfter';
+      if (!stays || protocol.leave === null || secure === null) return part(null, spoken);
+      clearTimeout(deadline);
+      deadline = setTimeout(() => part(null), timeoutMs);
+      secure.resume();
+      converse(secure, protocol.leave(), (end) => part(end instanceof DialogueError ? null : end));
+    }
+
+    function part(parting: Parting | null, spoken = true): void {
+      if (done || judged === null) return;
+      const { outcome, verdictMs } = judged;
       cleanUp(outcome.kind === 'accepted');
-      const verdictMs = flightAt === null ? 0 : now - flightAt;
-      resolve({ outcome, presented, version, roundTripMs, verdictMs, spoken, resumed, sessions, connections: 1 });
+      resolve({
+        outcome,
+        presented,
+        version,
+        roundTripMs,
+        verdictMs,
+        spoken,
+        resumed,
+        sessions,
+        parting,
+        connections: 1,
+      });
     }
 
     /** The error listeners stay: a destroyed socket may still report one. */
@@ -254,7 +297,8 @@ function connectOnce(request: HandshakeRequest, version: TlsVersion): Promise<At
     }
 
     function timeoutMessage(): string {
-      if (secure === null) return `no TCP connection within ${timeoutMs} ms`;
+      if (!connected) return `no TCP connection within ${timeoutMs} ms`;
+      if (secure === null) return `connected, but nothing that leads to TLS within ${timeoutMs} ms`;
       if (flightAt === null) return `connected, but no TLS answer within ${timeoutMs} ms`;
       return finished ? `no verdict within ${timeoutMs} ms` : `the TLS handshake did not end within ${timeoutMs} ms`;
     }
@@ -267,22 +311,23 @@ export function lingerFor(roundTripMs: number): number {
 }
 
 /** By canary: a context is the costliest part of a handshake, in memory and, with the parsing of keys, in time. */
-const contexts = new WeakMap<Canary, Map<TlsVersion, tls.SecureContext>>();
+const contexts = new WeakMap<object, Map<TlsVersion, tls.SecureContext>>();
+const NO_CANARY = {};
 
 /** Shared by all handshakes of one canary; Node resumes a session only where one is passed. */
-function contextOf(canary: Canary, version: TlsVersion): tls.SecureContext {
-  const known = contexts.get(canary)?.get(version);
+function contextOf(canary: Canary | null, version: TlsVersion): tls.SecureContext {
+  const owner = canary ?? NO_CANARY;
+  const known = contexts.get(owner)?.get(version);
   if (known !== undefined) return known;
   const made = tls.createSecureContext({
-    cert: canary.certificate,
-    key: canary.key,
+    ...(canary === null ? {} : { cert: canary.certificate, key: canary.key }),
     ca: [],
     minVersion: version,
     maxVersion: version,
     // An observer must also see what is weak: at the default level an old server would just look unreachable.
     ciphers: 'DEFAULT:@SECLEVEL=0',
   });
-  contexts.set(canary, (contexts.get(canary) ?? new Map<TlsVersion, tls.SecureContext>()).set(version, made));
+  contexts.set(owner, (contexts.get(owner) ?? new Map<TlsVersion, tls.SecureContext>()).set(version, made));
   return made;
 }
 

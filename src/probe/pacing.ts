@@ -170,7 +170,7 @@ export class Pacer<T> {
   /**
    * Probes an endpoint if it may be probed now, or joins a probe that asks the same and is under way or recent enough.
    * A probe that throws counts as one that did not reach, unless it had not begun: then nobody was asked. Its error goes to all who joined.
-   * @param endpoint `host:port`
+   * @param endpoint what tells one from another
    * @param asker for whom: its questions replace each other, those of others do not
    * @param question whatever makes an older answer useless: ledger epoch, revision, generations asked for
    * @param run calls `begun` when it begins to dial

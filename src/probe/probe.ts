@@ -1,9 +1,11 @@
 /** One member's endpoint, probed at every address its name has: which chain it presents and which CAs it trusts. */
 import net from 'node:net';
-import type { Canary } from './canary.ts';
+import type { ProtocolName } from '../api/replication-peer.ts';
+import { CANARY_COMMON_NAME, type Canary } from './canary.ts';
 import { type Attempt, type FailureReason, type Outcome, type TlsVersion, handshake } from './handshake.ts';
 import { Lookups } from './lookups.ts';
 import { Slots } from './pacing.ts';
+import { type Protocol, protocolOf } from './protocols/index.ts';
 import type { Dial, EndpointSessions, Resumption, Staying } from './sessions.ts';
 import { type Answer, type Round, type Trust, judge, roundsNeeded } from './verdict.ts';
 
@@ -28,6 +30,8 @@ export type EndpointObservation =
       readonly trusts: ReadonlyMap<number, Trust>;
       /** Of sessions of the generation that is dropped; null: not asked, or not refused in new handshakes. */
       readonly resumption: Resumption | null;
+      /** Why no canary was shown, to a server that would hold it against us; null: they were. For people. */
+      readonly unasked: string | null;
       /** TCP connections this took. */
       readonly connections: number;
     }
@@ -45,6 +49,8 @@ export interface ProbeRequest {
   /** DNS name or IP address. */
   readonly host: string;
   readonly port: number;
+  /** Default: TLS from the first byte on. */
+  readonly protocol?: ProtocolName;
   /** SNI; default: the host where it is a name. */
   readonly servername?: string | undefined;
   /** Bound on each connection and on resolving the name. */
@@ -89,6 +95,8 @@ export function isPatient(timeoutMs: number): boolean {
  * Probes every address of an endpoint, one handshake at a time per address: one for the control, then per
  * candidate four (trusted) or two (refused); up to seven where a TLS 1.3 server gives no positive sign. With a generation
  * that is dropped up to four more for each of the two TLS versions. An address that is not done when the time is up is unreachable.
+ * A server that counts refusals (`Protocol.leave`) is first asked for a login without a certificate, and again after each of them; without
+ * it no canary is shown.
  * @returns one observation per address, or a single unreachable one when the name gives none
  * @throws only `signal.reason`, or for a canary that is no certificate
  */
@@ -153,10 +161,25 @@ async function addressesOf({
   return addresses;
 }
 
+/** A server that counts refusals has not let us in, so no canary may be refused any more. */
+class Unforgiven extends Error {
+  readonly attempt: Attempt;
+
+  constructor(attempt: Attempt) {
+    super(
+      attempt.parting?.kind === 'denied'
+        ? `it does not let ${CANARY_COMMON_NAME} log in ("${attempt.parting.message}")`
+        : `without a certificate one does not get as far as to log in as ${CANARY_COMMON_NAME}`,
+    );
+    this.attempt = attempt;
+  }
+}
+
 /** The handshakes with one address, and what they have shown so far. */
 class AddressProbe {
   readonly #request: ProbeRequest;
   readonly #address: string;
+  readonly #protocol: Protocol;
   #connections = 0;
   #last: Attempt | null = null;
   #presented: readonly string[] = [];
@@ -167,6 +190,7 @@ class AddressProbe {
   constructor(request: ProbeRequest, address: string) {
     this.#request = request;
     this.#address = address;
+    this.#protocol = protocolOf(request.protocol ?? 'TLS');
   }
 
   /** TCP connections so far. */
@@ -180,32 +204,52 @@ class AddressProbe {
   }
 
   async run(): Promise<EndpointObservation> {
-    const { port, candidates } = this.#request;
-    const control = await this.#handshake(this.#request.control, null);
-    const { outcome } = control;
-    if (outcome.kind === 'failed' && this.#presented.length === 0) {
-      const { reason, message } = outcome;
-      return { kind: 'unreachable', address: this.#address, port, reason, message, connections: this.#connections };
+    try {
+      if (this.#protocol.leave !== null) await this.#makeGood();
+      // What such a server presents is known by now, and more is not asked.
+      if (this.#protocol.leave !== null && this.#request.candidates.size === 0) return this.#reached({});
+      return await this.#askAll();
+    } catch (error) {
+      if (!(error instanceof Unforgiven)) throw error;
+      return this.#dark(error.attempt) ?? this.#reached({ unasked: error.message });
     }
-    let enforced = enforcedBy(outcome);
+  }
+
+  async #askAll(): Promise<EndpointObservation> {
+    const control = await this.#handshake(this.#request.control, null);
+    const dark = this.#dark(control);
+    if (dark !== null) return dark;
+    let enforced = enforcedBy(control.outcome);
     const trusts = new Map<number, Trust>();
-    for (const [generation, canary] of candidates) {
+    for (const [generation, canary] of this.#request.candidates) {
       const { enforced: seen, answer, detail, mixed } = await this.#verdict(control, canary);
       trusts.set(generation, { answer, detail, mixed });
       enforced = seen ?? enforced;
     }
-    const resumption = await this.#resumption(trusts, settleAfter(control));
-    const alsoPresented = [...this.#leaves].filter((leaf) => leaf !== this.#presented[0]);
+    return this.#reached({ enforced, trusts, resumption: await this.#resumption(trusts, settleAfter(control)) });
+  }
+
+  /** Null: it has shown itself. */
+  #dark({ outcome }: Attempt): EndpointObservation | null {
+    if (outcome.kind !== 'failed' || this.#presented.length > 0) return null;
+    const { reason, message } = outcome;
+    const { port } = this.#request;
+    return { kind: 'unreachable', address: this.#address, port, reason, message, connections: this.#connections };
+  }
+
+  #reached(seen: Partial<Extract<EndpointObservation, { kind: 'reached' }>>): EndpointObservation {
     return {
       kind: 'reached',
       address: this.#address,
-      port,
+      port: this.#request.port,
       presented: this.#presented,
-      alsoPresented,
-      enforced,
-      trusts,
-      resumption,
+      alsoPresented: [...this.#leaves].filter((leaf) => leaf !== this.#presented[0]),
+      enforced: null,
+      trusts: new Map(),
+      resumption: null,
+      unasked: null,
       connections: this.#connections,
+      ...seen,
     };
   }
 
@@ -262,25 +306,39 @@ class AddressProbe {
 
   /** @param before the control of this round: tells the TLS version, and how long the server takes to refuse */
   async #handshake(canary: Canary, before: Attempt | null): Promise<Attempt> {
-    const attempt = await this.#dial(canary, {
-      version: this.#last?.version ?? 'TLSv1.2',
-      settleMs: before === null ? 0 : settleAfter(before),
-    });
-    if (attempt.presented.length > 0) {
-      this.#last = attempt;
-      this.#presented = attempt.presented;
-      this.#leaves.add(attempt.presented[0] ?? '');
-    }
+    const settleMs = before === null ? 0 : settleAfter(before);
+    const attempt = await this.#dial(canary, { version: this.#version, settleMs });
+    this.#see(attempt);
     return attempt;
   }
 
+  /** Logs in without a certificate, which makes up for what was refused. @throws Unforgiven when it may not */
+  async #makeGood(): Promise<void> {
+    const attempt = await this.#dial(null, { version: this.#version, settleMs: 0 });
+    this.#see(attempt);
+    if (attempt.parting?.kind !== 'letIn') throw new Unforgiven(attempt);
+  }
+
+  get #version(): TlsVersion {
+    return this.#last?.version ?? 'TLSv1.2';
+  }
+
+  #see(attempt: Attempt): void {
+    if (attempt.presented.length === 0) return;
+    this.#last = attempt;
+    this.#presented = attempt.presented;
+    this.#leaves.add(attempt.presented[0] ?? '');
+  }
+
   async #dial(
-    canary: Canary,
+    canary: Canary | null,
     how: { readonly version: TlsVersion; readonly settleMs: number; readonly session?: Buffer | undefined },
   ): Promise<Attempt> {
     const { port, timeoutMs, signal, host, servername = host } = this.#request;
-    const attempt = await handshake({ address: this.#address, port, servername, canary, timeoutMs, signal, ...how });
+    const [address, protocol] = [this.#address, this.#protocol];
+    const attempt = await handshake({ address, port, servername, protocol, canary, timeoutMs, signal, ...how });
     this.#connections += attempt.connections;
+    if (protocol.leave !== null && canary !== null && attempt.parting?.kind !== 'letIn') await this.#makeGood();
     return attempt;
   }
 }

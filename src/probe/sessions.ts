@@ -301,7 +301,7 @@ export class Sessions {
   /**
    * @param mesh whatever tells one CA from another
    * @param dropped fingerprint of the generation; sessions of another one of this mesh are forgotten
-   * @param endpoint host:port
+   * @param endpoint what tells one from another
    */
   of(mesh: string, dropped: string, endpoint: string): EndpointSessions {
     let known = this.#meshes.get(mesh);

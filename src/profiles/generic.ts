@@ -11,6 +11,7 @@ export const generic: Profile = {
   secret: { type: 'kubernetes.io/tls', bundle: 'ca.crt', certificate: 'tls.crt', privateKey: 'tls.key' },
   outputs: [],
   certificateName: 'tls',
+  protocol: 'TLS',
   trustStores: 'shared',
   quietInterval: 600_000,
   // RFC 8446 section 4.6.1: seven days at most. Go uses all of them, Java a day, GnuTLS six hours, OpenSSL and Node two.

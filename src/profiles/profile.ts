@@ -1,3 +1,4 @@
+import type { ProtocolName } from '../api/replication-peer.ts';
 import type { Output } from '../outputs/output.ts';
 import type { KeyEncoding, KeySpec } from '../pki/keys.ts';
 
@@ -24,6 +25,8 @@ export interface Profile {
   readonly outputs: readonly Output[];
   /** The leaf's name in `status.certificates`. */
   readonly certificateName: string;
+  /** What is spoken where it listens, unless the endpoint says otherwise. */
+  readonly protocol: ProtocolName;
   /** Whether what a listening socket trusts also says what the member trusts when it dials. */
   readonly trustStores: 'shared';
   /** Pause between looks at the presented chain while no gate waits, milliseconds. */

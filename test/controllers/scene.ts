@@ -13,6 +13,7 @@ import {
   ROLES,
 } from '../../src/api/names.ts';
 import type { ObjectOf } from '../../src/api/objects.ts';
+import type { ProtocolName } from '../../src/api/replication-peer.ts';
 import { type Client, isNotFound, type KubeObject, type Resource } from '../../src/runtime/client.ts';
 import { type Condition, conditionOf, Follow, type Stored } from './follow.ts';
 
@@ -51,11 +52,16 @@ export const certificate = (name: string, caRef: string, spec: Omit<Spec<'Cluste
  * A peer of these members by port on loopback, probed every second. Evidence lives for three timeouts: what an idle machine sees in
  * a moment takes a busy one seconds, so whoever rotates under load wants a longer one.
  */
-export const peer = (name: string, ports: Readonly<Record<string, number>>, timeout = '2s') =>
+export const peer = (
+  name: string,
+  ports: Readonly<Record<string, number>>,
+  timeout = '2s',
+  protocol: ProtocolName = 'TLS',
+) =>
   manifest('ReplicationPeer', name, {
     members: Object.entries(ports).map(([member, port]) => ({
       name: member,
-      endpoints: [{ host: '127.0.0.1', port }],
+      endpoints: [{ host: '127.0.0.1', port, protocol }],
     })),
     probe: { interval: '1s', timeout },
   });

@@ -33,6 +33,7 @@ function reached(
     enforced: true,
     trusts: new Map(trusts),
     resumption: null,
+    unasked: null,
     connections: 2,
   };
 }
@@ -175,11 +176,14 @@ describe('reasons and messages', () => {
 
   const causes: readonly [UnreachableReason, string, string][] = [
     ['NameNotResolved', 'NameNotResolved', 'DNS'],
-    ['NotTls', 'Unreachable', 'Correct the port'],
+    ['NotTls', 'Unreachable', 'Correct port or protocol'],
     ['ClosedBeforeHandshake', 'Unreachable', 'TLS settings'],
     ['HandshakeFailed', 'Unreachable', 'TLS settings'],
     ['TooManyAddresses', 'Unreachable', 'Correct the name'],
     ['NoRoute', 'Unreachable', 'Start the endpoint'],
+    ['TlsNotOffered', 'TlsNotOffered', 'Switch it on there'],
+    ['ProtocolError', 'ProtocolError', 'Correct protocol or port'],
+    ['HostRefused', 'HostRefused', "does not talk to the operator's host"],
   ];
   test.each(causes)('%s', (cause, expected, step) => {
     const { reason, message } = combine([one(dark('10.0.0.1', cause, 'the cause'))]);

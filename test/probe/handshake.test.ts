@@ -8,6 +8,7 @@ import type { Authority } from '../../src/pki/issue.ts';
 import { Canaries, type Canary } from '../../src/probe/canary.ts';
 import { type Attempt, type HandshakeRequest, handshake, lingerFor } from '../../src/probe/handshake.ts';
 import { lacking } from '../support/packages.ts';
+import { protocolOf } from '../../src/probe/protocols/index.ts';
 import { type Identity, makeAuthority, makeLeaf } from './pki.ts';
 import { closedPort, nodeServer, opensslServer, plainServer, programServer, slowProxy } from './servers.ts';
 
@@ -39,7 +40,15 @@ const material = (): { identity: Identity; bundle: string } => ({
 
 function attempt(port: number, overrides: Partial<HandshakeRequest> = {}): Promise<Attempt> {
   const signal = AbortSignal.timeout(30_000);
-  return handshake({ address: '127.0.0.1', port, canary: trusted, timeoutMs: 2000, signal, ...overrides });
+  return handshake({
+    address: '127.0.0.1',
+    port,
+    protocol: protocolOf('TLS'),
+    canary: trusted,
+    timeoutMs: 2000,
+    signal,
+    ...overrides,
+  });
 }
 
 async function timed<T>(work: Promise<T>): Promise<[T, number]> {

@@ -6,6 +6,7 @@ import type { Authority } from '../../src/pki/issue.ts';
 import { Canaries, type Canary, type CanarySet } from '../../src/probe/canary.ts';
 import { type TlsVersion, handshake } from '../../src/probe/handshake.ts';
 import { type EndpointObservation, probeEndpoint } from '../../src/probe/probe.ts';
+import { protocolOf } from '../../src/probe/protocols/index.ts';
 import { type Resumption, EndpointSessions } from '../../src/probe/sessions.ts';
 import { lacking } from '../support/packages.ts';
 import { type Identity, makeAuthority, makeLeaf } from './pki.ts';
@@ -70,7 +71,8 @@ async function times<T>(count: number, look: () => Promise<T>): Promise<T[]> {
 
 /** Whether the server takes up a session that it has just given. */
 async function takesUp(port: number, canary: Canary, version: TlsVersion): Promise<boolean> {
-  const request = { address: '127.0.0.1', port, canary, version, timeoutMs: 5000, signal: AbortSignal.timeout(60_000) };
+  const [protocol, signal] = [protocolOf('TLS'), AbortSignal.timeout(60_000)];
+  const request = { address: '127.0.0.1', port, protocol, canary, version, timeoutMs: 5000, signal };
   const { version: spoken, sessions } = await handshake(request);
   const [session] = sessions;
   if (spoken !== version || session === undefined) return false;

@@ -24,7 +24,7 @@ function session(lifetimeSeconds: number | null = 7200): Buffer {
 }
 
 function attempt(version: TlsVersion, outcome: Outcome, more: Partial<Attempt> = {}): Attempt {
-  const none = { presented: [], roundTripMs: 1, verdictMs: 1, connections: 1, sessions: [] } as const;
+  const none = { presented: [], roundTripMs: 1, verdictMs: 1, connections: 1, sessions: [], parting: null } as const;
   return { ...none, outcome, version, spoken: true, resumed: false, ...more };
 }
 

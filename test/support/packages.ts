@@ -3,6 +3,7 @@
  * missing is installed where that may be done: by root, on a system with apt-get. Elsewhere the tests that need it are skipped, by name.
  */
 import { spawnSync } from 'node:child_process';
+import { existsSync, globSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { withLock } from '../control-plane/lock.ts';
@@ -19,6 +20,11 @@ const PACKAGES = {
   certtool: 'gnutls-bin',
   'gnutls-serv': 'gnutls-bin',
   'redis-server': 'redis-server',
+  postgres: 'postgresql',
+  psql: 'postgresql-client',
+  mariadbd: 'mariadb-server-core',
+  mariadb: 'mariadb-client-core',
+  'nats-server': 'nats-server',
 } as const;
 export type Program = keyof typeof PACKAGES;
 
@@ -40,7 +46,14 @@ export async function lacking(...programs: readonly Program[]): Promise<string |
   return `(skipped: ${after.join(', ')} not on PATH, install ${packagesOf(after).join(' ')})`;
 }
 
-const isThere = (program: string): boolean => spawnSync('sh', ['-c', `command -v "$1"`, 'sh', program]).status === 0;
+/** Where a program is that `lacking` has found, on PATH or where Debian puts servers. */
+export function pathOf(program: string): string {
+  const folders = ['/usr/sbin', ...globSync('/usr/lib/postgresql/*/bin').toSorted().toReversed()];
+  return folders.map((folder) => join(folder, program)).find(existsSync) ?? program;
+}
+
+const isThere = (program: string): boolean =>
+  spawnSync('sh', ['-c', `command -v "$1"`, 'sh', pathOf(program)]).status === 0;
 
 const missing = (programs: readonly Program[]): readonly Program[] => programs.filter((program) => !isThere(program));
 
@@ -54,14 +67,28 @@ async function install(programs: readonly Program[]): Promise<void> {
   process.stderr.write(`installing ${packages.join(' ')} for tests ...\n`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   const wait = ['-qq', '-o', 'DPkg::Lock::Timeout=600'];
-  for (const args of [
-    ['update', ...wait],
-    ['install', '-y', '--no-install-recommends', ...wait, ...packages],
-  ]) {
-    const { code, stderr } = await run('apt-get', args, { env });
-    if (code !== 0) {
-      console.warn(`apt-get ${args[0]} failed: ${stderr.trim()}`);
-      return;
+  const allowServices = forbidServices();
+  try {
+    for (const args of [
+      ['update', ...wait],
+      ['install', '-y', '--no-install-recommends', ...wait, ...packages],
+    ]) {
+      const { code, stderr } = await run('apt-get', args, { env });
+      if (code !== 0) {
+        console.warn(`apt-get ${args[0]} failed: ${stderr.trim()}`);
+        return;
+      }
     }
+  } finally {
+    allowServices();
   }
+}
+
+const POLICY = '/usr/sbin/policy-rc.d';
+
+/** The programs are wanted, not the services that some packages start. @returns undoes it */
+function forbidServices(): () => void {
+  if (existsSync(POLICY)) return () => undefined;
+  writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  return () => rmSync(POLICY);
 }

@@ -18,7 +18,7 @@ import { Refusal } from '../shared/refusal.ts';
 import { writeStatus } from '../shared/status.ts';
 import { objectOf, type World } from '../shared/world.ts';
 import { type Doubt, doubtAfter, doubted, doubtIn } from './doubt.ts';
-import { observe, type PeerFacts, resolveCa, type Seen } from './observe.ts';
+import { endpointKey, observe, type PeerFacts, resolveCa, type Seen } from './observe.ts';
 import { planQuestions, type Question, seenBefore, toSeen } from './plan.ts';
 import { blindStatusOf, statusOf, worthWriting } from './status.ts';
 
@@ -85,7 +85,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     const named = new Set<string>();
     for (const peer of world.peers.list())
       for (const { endpoints = [] } of objectOf(peer)?.spec.members ?? [])
-        for (const { host, port } of endpoints) named.add(`${host}:${port}`);
+        for (const endpoint of endpoints) named.add(endpointKey(endpoint));
     pacer.retain(named);
   }
 
@@ -171,12 +171,14 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
       now: now(),
     });
     const observed = await Promise.all(
-      member.endpoints.map(async ({ host, port, instances = 'One' }) => {
-        const endpoint = `${host}:${port}`;
+      member.endpoints.map(async (named) => {
+        const { host, port, protocol = member.protocol, instances = 'One' } = named;
+        const endpoint = endpointKey(named);
         const run = (begun: () => void) =>
           probeEndpoint({
             host,
             port,
+            protocol,
             timeoutMs: facts.timeout,
             control: set.control,
             candidates: set.candidates,

@@ -1,6 +1,7 @@
 import type { Ledger } from '../../api/ledger.ts';
 import type { MemberKey } from '../../api/names.ts';
-import type { ReplicationPeer } from '../../api/objects.ts';
+import type { ReplicationCA, ReplicationPeer } from '../../api/objects.ts';
+import type { ProtocolName } from '../../api/replication-peer.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { type Profile, profileOf } from '../../profiles/index.ts';
 import { type ObjectRef, refOf } from '../../runtime/client.ts';
@@ -19,6 +20,8 @@ export interface PeerMember {
   readonly name: string;
   readonly certificate: MemberKey;
   readonly endpoints: NonNullable<Spec['members'][number]['endpoints']>;
+  /** What is spoken at those that do not say. */
+  readonly protocol: ProtocolName;
   /** Whether it is looked at. */
   readonly probed: boolean;
   /** What its Secret holds now; null: there is none that could be presented. */
@@ -111,19 +114,25 @@ export function observe(
   )
     return null;
   const { ledger } = ledgerSecret;
+  const { profile } = authority.spec;
   return {
     peer,
     ca,
     ledger,
     generations: generationsOf(world.secrets, ca.namespace ?? '', ledger),
-    profile: profileOf(authority.spec.profile),
-    members: peer.spec.members.map((member) => memberFacts(world, peer, member)),
+    profile: profileOf(profile),
+    members: peer.spec.members.map((member) => memberFacts(world, peer, member, profile)),
     interval: durationOf(peer.spec.probe?.interval, 30_000),
     timeout: durationOf(peer.spec.probe?.timeout, 5_000),
   };
 }
 
-function memberFacts(world: World, peer: ReplicationPeer, member: Spec['members'][number]): PeerMember {
+function memberFacts(
+  world: World,
+  peer: ReplicationPeer,
+  member: Spec['members'][number],
+  profile: ReplicationCA['spec']['profile'],
+): PeerMember {
   const key = memberKeyOf(peer, member);
   const certificate = objectOf(world.certificates.get(key));
   const kept =
@@ -135,6 +144,7 @@ function memberFacts(world: World, peer: ReplicationPeer, member: Spec['members'
     name: member.name,
     certificate: key,
     endpoints: member.endpoints ?? [],
+    protocol: profileOf(certificate?.spec.profile ?? profile).protocol,
     probed: isProbed(member),
     secret: content === null ? null : { revision: content.revision, leaf: content.leaf },
     seen: seenOf(peer, member),
@@ -146,6 +156,11 @@ export function seenOf(peer: ReplicationPeer, member: Spec['members'][number]): 
   const certificate = memberKeyOf(peer, member);
   const seen = peer.status?.members?.find((each) => each.name === member.name && each.certificate === certificate);
   return seen !== undefined && sameJson(seen.endpoints ?? [], addressesOf(member.endpoints ?? [])) ? seen : null;
+}
+
+/** By what probes tell one endpoint from another: whoever corrects the protocol of one is not to wait for what the wrong one has come to. */
+export function endpointKey({ host, port, protocol }: PeerMember['endpoints'][number]): string {
+  return `${protocol ?? ''} ${host}:${port}`;
 }
 
 /** Endpoints as evidence names them. */

@@ -33,8 +33,10 @@ export const replicationPeers: readonly Row[] = [
         name: 'eu',
         certificateRef: { name: 'secondary', namespace: 'eu' },
         endpoints: [
-          { host: 'eu.example.com', port: 1, instances: 'One' },
-          { host: '2001:db8::1', port: 65_535, instances: 'Many' },
+          { host: 'eu.example.com', port: 1, protocol: 'TLS', instances: 'One' },
+          { host: '2001:db8::1', port: 65_535, protocol: 'PostgreSQL', instances: 'Many' },
+          { host: 'eu.example.com', port: 3306, protocol: 'MySQL' },
+          { host: 'eu.example.com', port: 4222, protocol: 'NATS' },
         ],
         proof: 'Handshake',
         acknowledged,
@@ -141,6 +143,17 @@ export const replicationPeers: readonly Row[] = [
     'an unknown kind of instances',
     { members: [{ name: 'a', endpoints: [{ host: 'a', port: 1, instances: 2 }] }] },
     { at: 'spec.members[0].endpoints[0].instances', says: 'must be one of One, Many (got 2)', server: ENUM },
+  ),
+  ...['MariaDB', 'mysql', 'tls', ''].map((protocol) =>
+    peer(
+      `protocol ${protocol}`,
+      { members: [{ name: 'a', endpoints: [{ host: 'a', port: 1, protocol }] }] },
+      {
+        at: 'spec.members[0].endpoints[0].protocol',
+        says: `must be one of TLS, PostgreSQL, MySQL, NATS (got "${protocol}")`,
+        server: ENUM,
+      },
+    ),
   ),
   peer(
     'a certificate without a name',
