@@ -73,11 +73,18 @@ describe('the client, with a real API server', () => {
 
   it('receives bookmarks among the events of a watch', async () => {
     const events: WatchEvent[] = [];
+    const elsewhere = await cluster.namespace('runtime');
     const { resourceVersion } = await client.list(CONFIG_MAP, { namespace });
-    // Two seconds before it ends a stream, the API server sends a bookmark.
+    // Two seconds before it ends a stream, the API server sends a bookmark, if something was written meanwhile that the stream does not show.
     const options = { namespace, resourceVersion, timeoutSeconds: 4 };
-    const watch = client.watch(CONFIG_MAP, options, (event) => events.push(event));
+    const begun = Promise.withResolvers<void>();
+    const watch = client.watch(CONFIG_MAP, options, (event) => {
+      events.push(event);
+      begun.resolve();
+    });
     await client.create(CONFIG_MAP, configMap('seen'));
+    await begun.promise;
+    await client.create(CONFIG_MAP, { metadata: { namespace: elsewhere, name: 'unseen' } });
     await watch;
     expect(events.map(({ type }) => type).slice(0, 2)).toEqual(['ADDED', 'BOOKMARK']);
   });
