@@ -19,7 +19,7 @@ const REPLACED: Patch = {
   new: 'return { leaf: from, bundle: [to] };',
 };
 
-const BUGS: readonly (readonly [name: string, patches: readonly Patch[], stage: 'Append' | 'Roll'])[] = [
+const BUGS: readonly (readonly [name: string, patches: readonly Patch[], stage: string])[] = [
   [
     'the bundle is replaced, not appended to',
     [
@@ -43,7 +43,8 @@ const BUGS: readonly (readonly [name: string, patches: readonly Patch[], stage: 
   return questions.every((question) => holds(question, secret)) ? OK : unknown('Outdated', 'not written yet');`,
       },
     ],
-    'Roll',
+    // Who waits for no member may have gone on before one has loaded what breaks the link.
+    '(Roll|Drop)',
   ],
 ];
 
