@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ANNOTATIONS } from '../../src/api/names.ts';
 import { parseObject } from '../../src/api/parse.ts';
-import { isProblem, keepSecret, NO_CLAIMS } from '../../src/controllers/shared/secrets.ts';
+import { isProblem, keepSecret, NO_CLAIMS } from '../../src/controllers/shared/kept-secrets.ts';
 import { testBed } from './bed.ts';
 import { Member } from './member.ts';
 import { disorders, held, lapses, Links, Mesh } from './rotating.ts';

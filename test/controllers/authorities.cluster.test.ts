@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, expect, test } from 'vitest';
 import type { GenerationRecord } from '../../src/api/ledger.ts';
 import { Authorities } from '../../src/controllers/shared/authorities.ts';
-import { generationSecret } from '../../src/controllers/shared/secrets.ts';
+import { generationSecret } from '../../src/controllers/shared/manifests.ts';
 import { encodePrivateKey } from '../../src/pki/keys.ts';
 import { loadClient } from '../../src/runtime/http-client.ts';
 import { makeAuthority } from '../probe/pki.ts';

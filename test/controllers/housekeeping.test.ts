@@ -1,14 +1,10 @@
 import { expect, test } from 'vitest';
 import { publish, release } from '../../src/controllers/replicationca/housekeeping.ts';
 import { Denials } from '../../src/controllers/shared/denials.ts';
-import {
-  generationLabels,
-  keepSecret,
-  NO_CLAIMS,
-  sha256,
-  trustConfigMap,
-} from '../../src/controllers/shared/secrets.ts';
-import { keepTrust } from '../../src/controllers/shared/secrets.ts';
+import { generationLabels, trustConfigMap } from '../../src/controllers/shared/manifests.ts';
+import { keepSecret, NO_CLAIMS } from '../../src/controllers/shared/kept-secrets.ts';
+import { sha256 } from '../../src/controllers/shared/digest.ts';
+import { keepTrust } from '../../src/controllers/shared/kept-secrets.ts';
 import { FINALIZER } from '../../src/api/names.ts';
 import { ApiError, type Client } from '../../src/runtime/client.ts';
 

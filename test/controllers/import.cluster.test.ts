@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { describe, expect, test, vi } from 'vitest';
 import { ledgerSecretName } from '../../src/api/names.ts';
-import { generationSecret } from '../../src/controllers/shared/secrets.ts';
+import { generationSecret } from '../../src/controllers/shared/manifests.ts';
 import { parseCertificate } from '../../src/pki/certificate.ts';
 import { lose } from './backup.ts';
 import { testBed } from './bed.ts';

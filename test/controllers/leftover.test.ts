@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { API_VERSION, ANNOTATIONS, LABELS } from '../../src/api/names.ts';
 import { parseObject } from '../../src/api/parse.ts';
 import { leftoverOf } from '../../src/controllers/clustercertificate/observe.ts';
-import { keepSecret, NO_CLAIMS, memberMetadata } from '../../src/controllers/shared/secrets.ts';
+import { keepSecret, NO_CLAIMS } from '../../src/controllers/shared/kept-secrets.ts';
+import { memberMetadata } from '../../src/controllers/shared/manifests.ts';
 import type { KubeObject } from '../../src/runtime/client.ts';
 
 const parsed = parseObject('ClusterCertificate', {

@@ -9,7 +9,8 @@ import { leafWish, type LeafWish, type ObjectWish } from '../../src/controllers/
 import { secretFact } from '../../src/controllers/shared/facts.ts';
 import { outputDigest } from '../../src/controllers/shared/output-digests.ts';
 import { Refusal } from '../../src/controllers/shared/refusal.ts';
-import { keepOutput, keepSecret, memberMetadata, NO_CLAIMS } from '../../src/controllers/shared/secrets.ts';
+import { keepOutput, keepSecret, NO_CLAIMS } from '../../src/controllers/shared/kept-secrets.ts';
+import { memberMetadata } from '../../src/controllers/shared/manifests.ts';
 import type { Material } from '../../src/outputs/output.ts';
 import { encodeBundle } from '../../src/pki/bundle.ts';
 import { encodePrivateKey } from '../../src/pki/keys.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { FINALIZER, ledgerSecretName } from '../../src/api/names.ts';
-import { memberMetadata } from '../../src/controllers/shared/secrets.ts';
+import { memberMetadata } from '../../src/controllers/shared/manifests.ts';
 import { isNotFound } from '../../src/runtime/client.ts';
 import { testBed } from './bed.ts';
 import { expectGoodMember } from './openssl.ts';

@@ -5,15 +5,17 @@ import { parseObject } from '../../src/api/parse.ts';
 import { judgeLedger, leftovers } from '../../src/controllers/replicationca/verify.ts';
 import {
   generationSecret,
+  ledgerSecret,
+  memberMetadata,
+  trustConfigMap,
+} from '../../src/controllers/shared/manifests.ts';
+import {
   keepSecret,
   keepTrust,
   type KeptSecret,
   type LedgerSecret,
-  ledgerSecret,
-  memberMetadata,
   NO_CLAIMS,
-  trustConfigMap,
-} from '../../src/controllers/shared/secrets.ts';
+} from '../../src/controllers/shared/kept-secrets.ts';
 import { encodeBundle } from '../../src/pki/bundle.ts';
 import type { Authority } from '../../src/pki/issue.ts';
 import { adoptGeneration } from '../../src/rotation/stages.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ApiError, type KubeObject, type WatchEvent } from '../../src/runtime/client.ts';
-import { CONFIG_MAPS } from '../../src/controllers/shared/secrets.ts';
+import { CONFIG_MAPS } from '../../src/controllers/shared/resources.ts';
 import { metaOf, type Seen, View } from '../../src/controllers/shared/view.ts';
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };

@@ -10,9 +10,9 @@ import {
   generationLabels,
   ledgerSecret,
   memberMetadata,
-  sha256,
   trustConfigMap,
-} from '../../src/controllers/shared/secrets.ts';
+} from '../../src/controllers/shared/manifests.ts';
+import { sha256 } from '../../src/controllers/shared/digest.ts';
 import { World } from '../../src/controllers/shared/world.ts';
 import type { KubeObject } from '../../src/runtime/client.ts';
 import { makeAuthority, makeLeaf } from '../probe/pki.ts';

@@ -4,7 +4,7 @@ import type { Certificate } from '../../pki/certificate.ts';
 import type { ExpectedOutputs } from './outputs.ts';
 import type { LeafWish } from '../shared/effective.ts';
 import type { Refusal } from '../shared/refusal.ts';
-import type { MemberSecret, OutputObject } from '../shared/secrets.ts';
+import type { MemberSecret, OutputObject } from '../shared/kept-secrets.ts';
 
 /** What was seen of the member behind a certificate, by one peer. */
 export interface Sighting {

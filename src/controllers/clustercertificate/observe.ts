@@ -11,9 +11,10 @@ import {
   type MemberSecret,
   type OutputObject,
   type UnclaimedSecret,
-} from '../shared/secrets.ts';
+} from '../shared/kept-secrets.ts';
 import { isProbed, seenOf } from '../replicationpeer/observe.ts';
-import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
+import { memberKeyOf, objectOf } from '../shared/kept.ts';
+import type { World } from '../shared/world.ts';
 import type { CertificateFacts, Issuing, Sighting } from './facts.ts';
 
 /** What is known without asking anybody: all but the outputs. The ledger is given, because whoever is about to act reads it live. */

@@ -14,7 +14,8 @@ import { type LeafWish, type ObjectWish, passwordSecretsOf } from '../shared/eff
 import { type PasswordSecret, type Passwords, readPasswordSecret } from '../shared/passwords.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { outputDigest, type OutputDigests } from '../shared/output-digests.ts';
-import { isProblem, type MemberSecret, SECRETS, textIn } from '../shared/secrets.ts';
+import { isProblem, type MemberSecret, textIn } from '../shared/kept-secrets.ts';
+import { SECRETS } from '../shared/resources.ts';
 import type { CertificateFacts } from './facts.ts';
 
 /** What keys of a Secret or ConfigMap are to hold: base64, by key. */

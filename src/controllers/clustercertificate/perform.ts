@@ -12,18 +12,16 @@ import type { Authorities } from '../shared/authorities.ts';
 import { type Denials, isDenied } from '../shared/denials.ts';
 import { BACKDATE } from '../shared/effective.ts';
 import { Refusal } from '../shared/refusal.ts';
+import { bundleData, memberData, relabel } from '../shared/manifests.ts';
 import {
-  bundleData,
   expectPair,
   keepSecret,
   NO_CLAIMS,
   type KeptSecret,
-  memberData,
   type MemberSecret,
-  relabel,
-  SECRETS,
   type UnclaimedSecret,
-} from '../shared/secrets.ts';
+} from '../shared/kept-secrets.ts';
+import { SECRETS } from '../shared/resources.ts';
 import type { View } from '../shared/view.ts';
 import type { CertificateFacts, Issuing } from './facts.ts';
 import { hasOutputs, type MadeOutputs, NOTHING_MADE, type Outputs } from './outputs.ts';

@@ -3,7 +3,8 @@ import { refOf } from '../../runtime/client.ts';
 import type { LeafWish, ObjectWish } from '../shared/effective.ts';
 import { Refusal } from '../shared/refusal.ts';
 import type { OutputDigests } from '../shared/output-digests.ts';
-import { memberMetadata, type OutputObject } from '../shared/secrets.ts';
+import { memberMetadata } from '../shared/manifests.ts';
+import type { OutputObject } from '../shared/kept-secrets.ts';
 import type { CertificateFacts } from './facts.ts';
 import { objectKey } from './outputs.ts';
 

@@ -5,7 +5,8 @@ import { BACKDATE, type LeafWish } from '../shared/effective.ts';
 import { issuerOf } from '../shared/facts.ts';
 import type { OutputDigests } from '../shared/output-digests.ts';
 import { Refusal } from '../shared/refusal.ts';
-import { isProblem, type MemberContent, memberMetadata, type MemberSecret } from '../shared/secrets.ts';
+import { isProblem, type MemberContent, type MemberSecret } from '../shared/kept-secrets.ts';
+import { memberMetadata } from '../shared/manifests.ts';
 import { refOf } from '../../runtime/client.ts';
 import type { CertificateFacts, Issuing } from './facts.ts';
 

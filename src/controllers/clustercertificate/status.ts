@@ -5,7 +5,7 @@ import type { ConditionUpdate } from '../../runtime/conditions.ts';
 import { secondTime } from '../../runtime/clock.ts';
 import { issuerOf } from '../shared/facts.ts';
 import type { Refusal } from '../shared/refusal.ts';
-import { isProblem, type MemberContent, type MemberSecret } from '../shared/secrets.ts';
+import { isProblem, type MemberContent, type MemberSecret } from '../shared/kept-secrets.ts';
 import { condition, nextConditions, progress } from '../shared/status.ts';
 import type { CertificateFacts } from './facts.ts';
 import { type Plan, renewalTime } from './plan.ts';

@@ -7,16 +7,10 @@ import { type Client, isAlreadyExists, isInvalid, isNotFound, type ObjectRef } f
 import { finalizerStep } from '../../runtime/finalizers.ts';
 import { isDenied } from '../shared/denials.ts';
 import { Refusal } from '../shared/refusal.ts';
-import {
-  CONFIG_MAPS,
-  generationLabels,
-  type KeptSecret,
-  type KeptTrust,
-  relabel,
-  SECRETS,
-  sha256,
-  trustConfigMap,
-} from '../shared/secrets.ts';
+import { CONFIG_MAPS, SECRETS } from '../shared/resources.ts';
+import { generationLabels, relabel, trustConfigMap } from '../shared/manifests.ts';
+import type { KeptSecret, KeptTrust } from '../shared/kept-secrets.ts';
+import { sha256 } from '../shared/digest.ts';
 import type { View } from '../shared/view.ts';
 
 export interface Bundle {

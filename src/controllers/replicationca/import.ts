@@ -11,7 +11,7 @@ import { type Client, isNotFound, type KubeObject } from '../../runtime/client.t
 import { secondTime } from '../../runtime/clock.ts';
 import { readPassphrase, textOf } from '../shared/authorities.ts';
 import { Refusal } from '../shared/refusal.ts';
-import { FOREIGN_RETRY, SECRETS } from '../shared/secrets.ts';
+import { FOREIGN_RETRY, SECRETS } from '../shared/resources.ts';
 import type { NewGeneration } from './mint.ts';
 
 export type Import = NonNullable<ReplicationCA['spec']['imported']>[number];

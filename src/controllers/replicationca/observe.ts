@@ -22,7 +22,8 @@ import { authorityWish, BACKDATE, caKeyOf, durationOf, secretNameOf } from '../s
 import { secretFact } from '../shared/facts.ts';
 import type { Authority } from '../../pki/issue.ts';
 import { isProbed, type Seen, seenOf } from '../replicationpeer/observe.ts';
-import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
+import { memberKeyOf, objectOf } from '../shared/kept.ts';
+import type { World } from '../shared/world.ts';
 import { namespaceOf } from '../../rotation/story.ts';
 import { refusedBy } from './rehearsal.ts';
 

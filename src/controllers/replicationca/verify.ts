@@ -9,7 +9,7 @@ import {
   type KeptSecret,
   type KeptTrust,
   type LedgerSecret,
-} from '../shared/secrets.ts';
+} from '../shared/kept-secrets.ts';
 
 /** What the Secrets of a CA say about its ledger, before anything is decided from it. */
 export type LedgerState =

@@ -8,9 +8,10 @@ import { type ObjectRef, refOf } from '../../runtime/client.ts';
 import { caKeyOf, durationOf, secretNameOf } from '../shared/effective.ts';
 import { generationsOf } from '../shared/facts.ts';
 import { Refusal } from '../shared/refusal.ts';
-import { isProblem, type LedgerSecret } from '../shared/secrets.ts';
+import { isProblem, type LedgerSecret } from '../shared/kept-secrets.ts';
 import { sameJson } from '../shared/status.ts';
-import { memberKeyOf, objectOf, type World } from '../shared/world.ts';
+import { memberKeyOf, objectOf } from '../shared/kept.ts';
+import type { World } from '../shared/world.ts';
 
 type Spec = ReplicationPeer['spec'];
 /** What one peer has seen of one member, as it stands in status. */

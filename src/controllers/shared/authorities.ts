@@ -6,7 +6,7 @@ import type { Authority } from '../../pki/issue.ts';
 import { decodePrivateKey, keyMatches } from '../../pki/keys.ts';
 import { type Client, isNotFound, type KubeObject, type ObjectRef } from '../../runtime/client.ts';
 import { Refusal } from './refusal.ts';
-import { FOREIGN_RETRY, SECRETS } from './secrets.ts';
+import { FOREIGN_RETRY, SECRETS } from './resources.ts';
 import type { Meta } from './view.ts';
 
 /** Reads the text under one key of a Secret; null when Secret or key are not there. */

@@ -3,7 +3,7 @@ import type { Ledger } from '../../api/ledger.ts';
 import { type Certificate } from '../../pki/certificate.ts';
 import { signedBy } from '../../pki/certificate.ts';
 import type { SecretFact } from '../../rotation/facts.ts';
-import { isProblem, type KeptSecret, type MemberSecret, type OutputObject } from './secrets.ts';
+import { isProblem, type KeptSecret, type MemberSecret, type OutputObject } from './kept-secrets.ts';
 import type { View } from './view.ts';
 
 /** The certificates of the generations that a ledger names, as far as their Secrets are there. */

@@ -4,7 +4,7 @@ import { type Client, isInvalid } from '../../runtime/client.ts';
 import { nextConditions, condition, progress, writeStatus } from './status.ts';
 import { Refusal } from './refusal.ts';
 import type { Meta, View } from './view.ts';
-import type { Kept } from './world.ts';
+import type { Kept } from './kept.ts';
 
 /** Tells an event about one of our objects. */
 export type Teller = (

@@ -13,15 +13,9 @@ import { WaitingError } from '../../runtime/runner.ts';
 import { FreshRead } from './freshly.ts';
 import { Denials, isDenied } from './denials.ts';
 import { Refusal } from './refusal.ts';
-import {
-  isProblem,
-  type KeptSecret,
-  ledgerLabels,
-  type LedgerSecret,
-  ledgerSecret,
-  relabel,
-  SECRETS,
-} from './secrets.ts';
+import { isProblem, type KeptSecret, type LedgerSecret } from './kept-secrets.ts';
+import { ledgerLabels, ledgerSecret, relabel } from './manifests.ts';
+import { SECRETS } from './resources.ts';
 import type { World } from './world.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { sha256 } from './digest.ts';
 
 /** Digests (`outputDigest`) of what outputs hold, by key. */
 export type OutputDigests = ReadonlyMap<string, string>;
@@ -26,4 +26,4 @@ export function readOutputs(
 }
 
 /** Of what an output holds, as the API has it: base64. */
-export const outputDigest = (base64: string): string => createHash('sha256').update(base64).digest('hex');
+export const outputDigest = sha256;

@@ -5,7 +5,7 @@ import { type Client, isNotFound, type KubeObject } from '../../runtime/client.t
 import { Informer } from '../../runtime/informer.ts';
 import type { Log } from './log.ts';
 import { Refusal } from './refusal.ts';
-import { SECRETS } from './secrets.ts';
+import { SECRETS } from './resources.ts';
 
 /**
  * The Secrets in which users keep passwords: they carry none of our labels. In each namespace where one is asked for, the metadata of all

@@ -5,7 +5,7 @@ import type { Client, Resource } from '../../runtime/client.ts';
 import { type ConditionUpdate, setConditions } from '../../runtime/conditions.ts';
 import type { Refusal } from './refusal.ts';
 import type { View } from './view.ts';
-import type { Kept } from './world.ts';
+import type { Kept } from './kept.ts';
 
 export function condition(
   type: ConditionType,

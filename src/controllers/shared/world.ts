@@ -12,56 +12,28 @@ import {
   REPLICATION_PEER,
   ROLES,
 } from '../../api/names.ts';
-import type { ClusterCertificate, ObjectOf, ReplicationCA, ReplicationPeer } from '../../api/objects.ts';
-import { type Parsed, parseObject } from '../../api/parse.ts';
+import type { ClusterCertificate, ReplicationPeer } from '../../api/objects.ts';
 import { type Client, type KubeObject, keyOf } from '../../runtime/client.ts';
 import { caKeyOf, passwordSecretsOf, secretNameOf } from './effective.ts';
 import type { Log } from './log.ts';
 import { Lookup } from './lookup.ts';
-import { acknowledgersOf } from './managers.ts';
+import { type Kept, keepObject, memberKeys, objectOf, onlyStatusChanged } from './kept.ts';
 import {
   type Claims,
-  CONFIG_MAPS,
   isProblem,
   keepOutput,
   keepSecret,
   keepTrust,
   type KeptSecret,
   type KeptTrust,
-  type LedgerSecret,
   type MemberSecret,
-  OURS,
   type OutputObject,
-  SECRETS,
   type UnclaimedSecret,
-} from './secrets.ts';
+} from './kept-secrets.ts';
+import { CONFIG_MAPS, OURS, SECRETS } from './resources.ts';
 import { Pace } from './pace.ts';
 import { Passwords } from './passwords.ts';
-import { type HasMeta, metaOf, type Seen, View } from './view.ts';
-
-/** An object of ours as it is kept: what the schema makes of it, and the status as it came, to compare with. */
-export interface Kept<K extends Kind> extends HasMeta {
-  readonly parsed: Parsed<K>;
-  readonly status: unknown;
-  /** Of a peer: the field managers that wrote what is acknowledged in it, by member name. */
-  readonly acknowledgers: ReadonlyMap<string, string>;
-}
-
-function keepObject<K extends Kind>(kind: K): (raw: KubeObject, known: Kept<K> | undefined) => Kept<K> {
-  return (raw, known) => ({
-    meta: metaOf(raw),
-    parsed: parseObject(kind, raw, objectOf(known)),
-    status: raw['status'],
-    acknowledgers: kind === 'ReplicationPeer' ? acknowledgersOf(raw) : NOBODY,
-  });
-}
-
-const NOBODY: ReadonlyMap<string, string> = new Map();
-
-/** Null when the schema refuses it. */
-export function objectOf<K extends Kind>(kept: Kept<K> | undefined): ObjectOf<K> | null {
-  return kept !== undefined && kept.parsed.ok ? kept.parsed.object : null;
-}
+import { type Seen, View } from './view.ts';
 
 /** Where keys are sent that something happened to. `low`: it was merely there at the start. `after`: milliseconds that it may wait. */
 export interface Mark {
@@ -442,18 +414,6 @@ function readLedger(kept: KeptSecret | undefined) {
   return kept?.kind === 'ledger' && !isProblem(kept.ledger) ? kept.ledger : null;
 }
 
-/** A version that our own write has made may show more than that: somebody else's change before it, if the watch was broken meanwhile. */
-function onlyStatusChanged<K extends Kind>(before: Kept<K> | undefined, after: Kept<K> | undefined): boolean {
-  return (
-    before !== undefined &&
-    after !== undefined &&
-    before.meta.uid === after.meta.uid &&
-    before.meta.generation === after.meta.generation &&
-    before.meta.deleting === after.meta.deleting &&
-    before.meta.finalizers.count === after.meta.finalizers.count
-  );
-}
-
 function wantedSecrets(certificate: ClusterCertificate | null): readonly string[] {
   return certificate === null ? [] : [`${certificate.metadata.namespace}/${secretNameOf(certificate)}`];
 }
@@ -462,16 +422,6 @@ function passwordSecrets(certificate: ClusterCertificate | null): readonly strin
   if (certificate === null) return [];
   const { metadata, spec } = certificate;
   return passwordSecretsOf(spec.outputs, spec.outputObjects).map((name) => `${metadata.namespace}/${name}`);
-}
-
-/** The ClusterCertificate behind a member of a peer. */
-export function memberKeyOf(peer: ReplicationPeer, member: ReplicationPeer['spec']['members'][number]): MemberKey {
-  const { name = member.name, namespace = peer.metadata.namespace } = member.certificateRef ?? {};
-  return `${namespace}/${name}`;
-}
-
-function memberKeys(peer: ReplicationPeer | null): readonly MemberKey[] {
-  return peer === null ? [] : peer.spec.members.map((member) => memberKeyOf(peer, member));
 }
 
 /** Members of which something else is seen than before: `Delivered` of their certificates follows. */
@@ -489,5 +439,3 @@ function changedEvidence(before: ReplicationPeer | null, after: ReplicationPeer 
     if (old.get(member) !== now.get(member)) changed.add(member);
   return changed;
 }
-
-export type { LedgerSecret, ReplicationCA };
