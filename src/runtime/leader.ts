@@ -1,5 +1,13 @@
 import type { Logger } from 'pino';
-import { type Client, isAlreadyExists, isConflict, isNotFound, type ObjectMeta, type Resource } from './client.ts';
+import {
+  type CallOptions,
+  type Client,
+  isAlreadyExists,
+  isConflict,
+  isNotFound,
+  type ObjectMeta,
+  type Resource,
+} from './client.ts';
 import { type Clock, microTime, sleep, systemClock } from './clock.ts';
 
 const LEASE: Resource = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', kind: 'Lease' };
@@ -92,6 +100,18 @@ export class LeaderElection {
     const lease = this.mayWrite() ? this.#held : null;
     this.#held = null;
     if (lease === null) return;
+    try {
+      if (await this.#release(lease)) return;
+      // A renewal that the stop cut short may have arrived all the same: then the lease is newer than what is held here.
+      const stored = await this.#read({ timeoutMs: this.#retryPeriodMs });
+      if (stored?.spec?.holderIdentity === this.#options.identity) await this.#release(stored);
+    } catch (error) {
+      this.#options.log?.debug({ err: error }, 'lease not released, it will run out');
+    }
+  }
+
+  /** False when `lease` is not what is stored. */
+  async #release(lease: Lease): Promise<boolean> {
     const spec: LeaseSpec = {
       ...lease.spec,
       holderIdentity: '',
@@ -100,8 +120,10 @@ export class LeaderElection {
     };
     try {
       await this.#options.client.update(LEASE, { ...lease, spec }, { timeoutMs: this.#retryPeriodMs });
+      return true;
     } catch (error) {
-      this.#options.log?.debug({ err: error }, 'lease not released, it will run out');
+      if (isConflict(error)) return false;
+      throw error;
     }
   }
 
@@ -166,10 +188,10 @@ export class LeaderElection {
     return this.#write(lease);
   }
 
-  async #read(): Promise<Lease | null> {
+  async #read(limits: CallOptions = this.#limits()): Promise<Lease | null> {
     const { client, namespace, name } = this.#options;
     try {
-      return await client.get<Lease>(LEASE, { namespace, name }, this.#limits());
+      return await client.get<Lease>(LEASE, { namespace, name }, limits);
     } catch (error) {
       if (isNotFound(error)) return null;
       throw error;

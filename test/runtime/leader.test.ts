@@ -11,8 +11,10 @@ class LeaseStore {
   reads = 0;
   /** Called before each request; throws to make it fail. */
   fault: () => void = () => {};
-  /** How long the answer to an update takes. */
+  /** How long an update takes to arrive. */
   latency: () => Promise<void> = async () => {};
+  /** How long the answer to an update that has arrived takes; rejects when it does not come. */
+  answer: () => Promise<void> = async () => {};
   #version = 0;
 
   client() {
@@ -35,7 +37,9 @@ class LeaseStore {
         if (this.lease.metadata.resourceVersion !== object.metadata.resourceVersion) {
           throw new ApiError('update Lease', 409, 'Conflict', 'no');
         }
-        return this.#store(object);
+        const stored = this.#store(object);
+        await this.answer();
+        return stored;
       },
     };
   }
@@ -264,6 +268,34 @@ describe('leader election', () => {
     expect(second.happened).toEqual(['elected']);
     expect(first.happened).toEqual(['elected']);
     await second.election.stop();
+  });
+
+  it('hands the lease back when a renewal that the stop cut short has arrived', async () => {
+    const store = new LeaseStore();
+    const { election, clock } = candidate(store, 'a');
+    await settle();
+    // The request arrives, its answer is not waited for any more.
+    let cut = () => {};
+    store.answer = () =>
+      new Promise<void>((_, reject) => {
+        cut = () => reject(new NoAnswerError('update Lease', 'ABORTED', true));
+      });
+    await clock.advance(2_000);
+    expect(store.writes).toBe(2);
+    store.answer = async () => {};
+    const stopped = election.stop();
+    cut();
+    await stopped;
+    expect(store.lease?.spec).toMatchObject({ holderIdentity: '', leaseDurationSeconds: 1 });
+  });
+
+  it('leaves the lease alone when another has it by the time it stops', async () => {
+    const store = new LeaseStore();
+    const { election } = candidate(store, 'a');
+    await settle();
+    store.overwrite({ holderIdentity: 'other', renewTime: 'x', leaseDurationSeconds: 15 });
+    await election.stop();
+    expect(store.lease?.spec).toMatchObject({ holderIdentity: 'other' });
   });
 
   it('stops as a candidate without a trace', async () => {
