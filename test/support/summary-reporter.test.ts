@@ -8,6 +8,8 @@ const ROOT = join(import.meta.dirname, '..', '..');
 
 describe('summarise', () => {
   const module = (state: string, ...tests: readonly string[]): Parameters<typeof summarise>[0][number] => ({
+    relativeModuleId: 'x.test.ts',
+    errors: () => [],
     state: () => state,
     children: { allTests: () => tests.map((result) => ({ fullName: 'a', result: () => ({ state: result }) })) },
   });
@@ -42,24 +44,24 @@ describe('a run', () => {
     ['of passing tests', `test('a', () => {}); test('b', () => {});`, [], 0, '2 passed, 0 failed'],
     [
       'with a failed test',
-      `test('a', () => {}); test('b', () => { throw new Error('no'); });`,
+      `test('a', () => {}); test('b', () => { throw new Error('no\\nmore'); });`,
       [],
       1,
-      '1 passed, 1 failed',
+      'failed: x.test.ts > b: no\n1 passed, 1 failed',
     ],
     [
       'whose teardown fails',
       `afterAll(() => { throw new Error('no'); }); test('a', () => {});`,
       [],
       1,
-      '1 passed, 1 failed',
+      'failed: x.test.ts: no\n1 passed, 1 failed',
     ],
     [
       'with a stray rejection',
       `test('a', () => { void Promise.reject(new Error('no')); });`,
       [],
       1,
-      '1 passed, 1 failed',
+      'failed: outside the tests: no\n1 passed, 1 failed',
     ],
     [
       'in which the filter matches nothing',

@@ -1,7 +1,7 @@
 import type { Reporter, SerializedError, TestModule, Vitest } from 'vitest/node';
 
 /**
- * Ends the run's output with what was not run and why, and one line that people and scripts can read:
+ * Ends the run's output with what was not run and why, what failed, and one line that people and scripts can read:
  * `N passed, N failed[, N skipped]`.
  */
 export default class SummaryReporter implements Reporter {
@@ -17,7 +17,8 @@ export default class SummaryReporter implements Reporter {
     const code = summary.failed > 0 || summary.passed === 0 ? 1 : 0;
     process.once('exit', (exitCode) => {
       process.exitCode = exitCode === 0 ? code : exitCode;
-      process.stdout.write(`\n${[...notRun(modules, this.#filtered), summaryLine(summary)].join('\n')}\n`);
+      const lines = [...notRun(modules, this.#filtered), ...failures(modules, unhandledErrors), summaryLine(summary)];
+      process.stdout.write(`\n${lines.join('\n')}\n`);
     });
   }
 }
@@ -28,11 +29,18 @@ export interface Summary {
   readonly skipped: number;
 }
 
+type Message = { readonly message: string };
+
 type CountedModule = {
+  readonly relativeModuleId: string;
   readonly children: {
-    allTests(): Iterable<{ readonly fullName: string; result(): { readonly state: string } }>;
+    allTests(): Iterable<{
+      readonly fullName: string;
+      result(): { readonly state: string; readonly errors?: readonly Message[] | undefined };
+    }>;
   };
   state(): string;
+  errors(): readonly Message[];
 };
 
 /**
@@ -51,6 +59,20 @@ export function notRun(modules: readonly CountedModule[], filtered: boolean): re
     }
   }
   return [...counts].map(([name, count]) => `not run, ${count} ${count === 1 ? 'test' : 'tests'}: ${name}`);
+}
+
+/** A line for each failed test and each error that none owns (a file does not load, a hook threw), with the first line of what it says. */
+export function failures(modules: readonly CountedModule[], unhandledErrors: readonly Message[]): readonly string[] {
+  const line = (what: string, error: Message | undefined) =>
+    `failed: ${what}: ${error?.message.split('\n')[0] ?? 'it never ended'}`;
+  const inModules = modules.flatMap((module) => [
+    ...module.errors().map((error) => line(module.relativeModuleId, error)),
+    ...[...module.children.allTests()]
+      .map((test) => ({ name: `${module.relativeModuleId} > ${test.fullName}`, ...test.result() }))
+      .filter(({ state }) => state !== 'passed' && state !== 'skipped')
+      .map(({ name, errors }) => line(name, errors?.[0])),
+  ]);
+  return [...inModules, ...unhandledErrors.map((error) => line('outside the tests', error))];
 }
 
 /**
