@@ -6,7 +6,7 @@ import { keepSecret, NO_CLAIMS } from '../../src/controllers/shared/kept-secrets
 import { sha256 } from '../../src/controllers/shared/digest.ts';
 import { keepTrust } from '../../src/controllers/shared/kept-secrets.ts';
 import { FINALIZER } from '../../src/api/names.ts';
-import { ApiError, type Client } from '../../src/runtime/client.ts';
+import { ApiError } from '../../src/runtime/client.ts';
 
 const MESH = { namespace: 'storage', name: 'mesh' };
 const BUNDLE = { pem: 'PEM', sha256: sha256('PEM') };
@@ -24,10 +24,10 @@ test.each([
     const deny = async () => {
       throw new ApiError('create ConfigMap storage/mesh-trust', ...said);
     };
-    for (const known of [undefined, keepTrust(published)]) {
-      const trusts = { get: () => known, remember };
+    for (const known of [null, keepTrust(published)]) {
+      const world = { trust: () => known, configMaps: { remember } };
       const denied = new Denials().attempt('ConfigMap storage/mesh-trust', () =>
-        publish({ create: deny, patch: deny }, trusts, MESH, BUNDLE, signal),
+        publish({ create: deny, patch: deny }, world, MESH, BUNDLE, signal),
       );
       await expect(denied).rejects.toMatchObject({
         reason: 'WriteDenied',
@@ -46,12 +46,12 @@ test('a Secret that a policy does not let go is not taken for one that is gone',
     finalizers: [FINALIZER],
   };
   const kept = keepSecret({ metadata, type: 'replicert.io/ca', data: {} }, NO_CLAIMS);
-  const answering = (message: string) =>
-    ({
-      patch: async () => {
-        throw new ApiError('patch Secret storage/mesh', 422, 'Invalid', message);
-      },
-    }) as unknown as Client;
+  const answering = (message: string) => ({
+    patch: async () => {
+      throw new ApiError('patch Secret storage/mesh', 422, 'Invalid', message);
+    },
+    delete: async () => expect.unreachable('it is only let go'),
+  });
   await expect(release(answering("policy 'p' denied request: no"), kept, false, signal)).rejects.toThrow('denied');
   // The patch tells by its tests that it is another object by now.
   await release(answering('testing value /metadata/uid failed'), kept, false, signal);

@@ -11,7 +11,7 @@ const log = { debug: () => {}, info: () => {}, warn: console.error, error: conso
 const world = new World({ client, namespaces: ['ns'], mark: () => {}, log });
 world.start();
 await world.whenSettled(AbortSignal.timeout(60_000));
-const views = [world.secrets, world.trusts, world.cas, world.certificates, world.peers];
+const views = [world.secrets, world.configMaps, world.cas, world.certificates, world.peers];
 const kept = views.reduce((sum, view) => sum + [...view.list()].length, 0);
 // Not what getrusage says: to that the memory of the process that started this one counts as well.
 const [, peakKiB] = /^VmHWM:\s+(\d+) kB$/m.exec(await readFile('/proc/self/status', 'utf8')) ?? [];

@@ -157,7 +157,7 @@ test('of what stands in a ConfigMap that looks like a published bundle, only a d
   const map = trustConfigMap(MESH, 'x'.repeat(1 << 20));
   Object.assign(map.metadata, { uid: 'trust', resourceVersion: '1' });
   const { world } = await look({ configmaps: [map] });
-  const kept = world.trusts.get('ns/mesh-trust');
+  const kept = world.trust(MESH);
   expect(kept?.bundleSha256).toBe(sha256('x'.repeat(1 << 20)));
   expect(JSON.stringify(kept).length).toBeLessThan(400);
   await world.stop();

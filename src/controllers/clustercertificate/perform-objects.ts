@@ -22,7 +22,7 @@ import { objectMetadata, type ObjectWork } from './plan-objects.ts';
 
 export interface ObjectTools {
   readonly client: Client;
-  readonly world: Pick<World, 'secrets' | 'outputMaps'>;
+  readonly world: Pick<World, 'secrets' | 'configMaps'>;
   readonly denials: Denials;
   readonly outputs: Outputs;
 }
@@ -99,7 +99,7 @@ async function write(
       : await change(tools, present, { metadata: { ...versionOf(present), ...metadata }, ...body }, signal);
   // It may have been there all the time, and been kept for nobody.
   if (object.kind === 'Secret') tools.world.secrets.remember(raw, { anew: true });
-  else tools.world.outputMaps.remember(raw, { anew: true });
+  else tools.world.configMaps.remember(raw, { anew: true });
 }
 
 const versionOf = ({ meta: { uid, resourceVersion } }: OutputObject) => ({ uid, resourceVersion });

@@ -171,8 +171,7 @@ export function replicationCAController(tools: ReplicationCATools) {
     signal: AbortSignal,
   ): Promise<{ read: LedgerSecret; ledger: Ledger } | null> {
     const judge = (read: LedgerSecret | null): LedgerState => {
-      const trust = world.trusts.get(`${ref.namespace}/${trustConfigMapName(ref.name)}`) ?? null;
-      return judgeLedger(ref, read, [...world.secretsOf(`${ref.namespace}/${ref.name}`)], trust);
+      return judgeLedger(ref, read, [...world.secretsOf(`${ref.namespace}/${ref.name}`)], world.trust(ref));
     };
     let state = judge(ledgers.cached(ref));
     if (state.kind !== 'good') state = judge(await ledgers.live(ref));
@@ -329,7 +328,7 @@ export function replicationCAController(tools: ReplicationCATools) {
     }
     if (bundle !== null)
       await tidy(`ConfigMap ${ref.namespace}/${trustConfigMapName(ref.name)}, in which the bundle is published,`, () =>
-        publish(client, world.trusts, ref, bundle, signal),
+        publish(client, world, ref, bundle, signal),
       );
     return first;
   }

@@ -1,4 +1,4 @@
-import { FINALIZER, REPLICATION_CA, trustConfigMapName } from '../../api/names.ts';
+import { FINALIZER, REPLICATION_CA } from '../../api/names.ts';
 import type { ReplicationCA } from '../../api/objects.ts';
 import { type Client, isNotFound } from '../../runtime/client.ts';
 import { secondTime } from '../../runtime/clock.ts';
@@ -53,8 +53,8 @@ export async function removeAuthority(
     authorities.forget(secret.meta);
     await release(client, secret, remove, signal);
   }
-  const trust = world.trusts.get(`${namespace}/${trustConfigMapName(name)}`);
-  if (remove && trust !== undefined)
+  const trust = world.trust({ namespace, name });
+  if (remove && trust !== null)
     await ignoreGone(client.delete(CONFIG_MAPS, trust.meta, { uid: trust.meta.uid, signal }));
   const step = finalizerStep({ ...kept.meta, deleting: true }, FINALIZER);
   if (step.case === 'cleanUp')

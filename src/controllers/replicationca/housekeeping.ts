@@ -9,9 +9,10 @@ import { isDenied } from '../shared/denials.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { CONFIG_MAPS, SECRETS } from '../shared/resources.ts';
 import { generationLabels, relabel, trustConfigMap } from '../shared/manifests.ts';
-import type { KeptSecret, KeptTrust } from '../shared/kept-secrets.ts';
+import type { KeptSecret } from '../shared/kept-secrets.ts';
 import { sha256 } from '../shared/digest.ts';
 import type { View } from '../shared/view.ts';
+import type { World } from '../shared/world.ts';
 
 export interface Bundle {
   readonly pem: string;
@@ -27,23 +28,26 @@ export function bundleOf(ledger: Ledger, generations: ReadonlyMap<number, Certif
   return { pem, sha256: sha256(pem) };
 }
 
+/** What is known of the bundles that are published. */
+type PublishedBundles = Pick<World, 'trust'> & { readonly configMaps: Pick<World['configMaps'], 'remember'> };
+
 /** Publishes the bundle in a ConfigMap, when it differs from what is there. */
 export async function publish(
   client: Pick<Client, 'create' | 'patch'>,
-  trusts: Pick<View<KeptTrust>, 'get' | 'remember'>,
+  world: PublishedBundles,
   ca: ObjectRef,
   bundle: Bundle,
   signal: AbortSignal,
 ): Promise<void> {
   const ref = { namespace: ca.namespace, name: trustConfigMapName(ca.name) };
-  const kept = trusts.get(`${ref.namespace}/${ref.name}`);
+  const kept = world.trust(ca);
   if (kept?.bundleSha256 === bundle.sha256) return;
   const object = trustConfigMap(ca, bundle.pem);
-  if (kept !== undefined) {
+  if (kept !== null) {
     const { resourceVersion } = kept.meta;
     const body = { metadata: { resourceVersion }, data: object['data'] };
     try {
-      trusts.remember(await client.patch(CONFIG_MAPS, ref, { type: 'merge', body }, { signal }));
+      world.configMaps.remember(await client.patch(CONFIG_MAPS, ref, { type: 'merge', body }, { signal }));
     } catch (error) {
       if (!isInvalid(error) || isDenied(error)) throw error;
       throw new Refusal(
@@ -55,7 +59,7 @@ export async function publish(
     return;
   }
   try {
-    trusts.remember(await client.create(CONFIG_MAPS, object, { signal }));
+    world.configMaps.remember(await client.create(CONFIG_MAPS, object, { signal }));
   } catch (error) {
     if (!isAlreadyExists(error)) throw error;
     throw new Refusal(
@@ -100,7 +104,12 @@ export async function guard(
 }
 
 /** Lets a Secret go: with `remove` it is deleted, else it stays without our finalizer. */
-export async function release(client: Client, kept: KeptSecret, remove: boolean, signal: AbortSignal): Promise<void> {
+export async function release(
+  client: Pick<Client, 'delete' | 'patch'>,
+  kept: KeptSecret,
+  remove: boolean,
+  signal: AbortSignal,
+): Promise<void> {
   try {
     if (remove && !kept.meta.deleting) await client.delete(SECRETS, kept.meta, { uid: kept.meta.uid, signal });
     if (kept.meta.finalizers.own === null) return;

@@ -7,7 +7,7 @@ import {
   type GenerationSecret,
   isProblem,
   type KeptSecret,
-  type KeptTrust,
+  type TrustConfigMap,
   type LedgerSecret,
 } from '../shared/kept-secrets.ts';
 
@@ -43,7 +43,7 @@ export function judgeLedger(
   ca: ObjectRef,
   read: LedgerSecret | null,
   all: readonly KeptSecret[],
-  trust: KeptTrust | null,
+  trust: TrustConfigMap | null,
 ): LedgerState {
   // Who may write in a member's namespace must not be able to bring the whole mesh to a halt with a forged Secret.
   const secrets = all.filter(({ meta }) => meta.namespace === ca.namespace);
@@ -117,7 +117,7 @@ export function judgeLedger(
 function forgottenGeneration(
   { highest, generations }: Ledger,
   all: readonly KeptSecret[],
-  trust: KeptTrust | null,
+  trust: TrustConfigMap | null,
 ): { readonly generation: GenerationSecret; readonly witness: string } | null {
   const named = new Set(Object.values(generations).map(({ fingerprint }) => fingerprint));
   for (const generation of all) {

@@ -332,17 +332,38 @@ function revisionOf({ leafPem, keyPem, bundlePem }: MemberFiles, outputs: Output
   return sha256([epoch, leafPem, keyPem, bundlePem, ...others].join('\n')).slice(0, 8);
 }
 
-export interface KeptTrust extends HasMeta {
+/** The published bundle of a CA. */
+export interface TrustConfigMap extends HasMeta {
+  readonly kind: 'trust';
   /** Of what is published there, to compare with: anybody may have written anything. Null: nothing. */
   readonly bundleSha256: string | null;
   /** Fingerprints of the certificates in it; none where it is no bundle. */
   readonly bundle: readonly string[];
 }
 
-export function keepTrust(raw: KubeObject): KeptTrust {
+/** It carries our label, but nothing that we would have written. */
+interface StrayConfigMap extends HasMeta {
+  readonly kind: 'stray';
+}
+
+export type KeptConfigMap = TrustConfigMap | OutputObject | StrayConfigMap;
+
+/** Reads one of our ConfigMaps into what the store keeps of it; as {@link keepSecret}. */
+export function keepConfigMap(raw: KubeObject, claims: Claims): KeptConfigMap {
+  switch (raw.metadata.labels?.[LABELS.role]) {
+    case ROLES.trust:
+      return keepTrust(raw);
+    case ROLES.output:
+      return keepOutput('ConfigMap', raw, claims);
+    default:
+      return { kind: 'stray', meta: metaOf(raw) };
+  }
+}
+
+export function keepTrust(raw: KubeObject): TrustConfigMap {
   const pem = dataOf(raw)[SECRET_KEYS.bundle];
-  const meta = metaOf(raw);
-  if (typeof pem !== 'string') return { meta, bundleSha256: null, bundle: [] };
+  const common = { kind: 'trust', meta: metaOf(raw) } as const;
+  if (typeof pem !== 'string') return { ...common, bundleSha256: null, bundle: [] };
   const read = attempt(() => readBundle(pem));
-  return isProblem(read) ? { meta, bundleSha256: sha256(pem), bundle: [] } : { meta, ...read };
+  return isProblem(read) ? { ...common, bundleSha256: sha256(pem), bundle: [] } : { ...common, ...read };
 }

@@ -5,15 +5,14 @@
 import {
   CLUSTER_CERTIFICATE,
   type Kind,
-  LABELS,
   ledgerSecretName,
   type MemberKey,
   REPLICATION_CA,
   REPLICATION_PEER,
-  ROLES,
+  trustConfigMapName,
 } from '../../api/names.ts';
 import type { ClusterCertificate, ReplicationPeer } from '../../api/objects.ts';
-import { type Client, type KubeObject, keyOf } from '../../runtime/client.ts';
+import { type Client, type KubeObject, keyOf, type ObjectRef } from '../../runtime/client.ts';
 import { caKeyOf, passwordSecretsOf, secretNameOf } from './effective.ts';
 import type { Log } from './log.ts';
 import { Lookup } from './lookup.ts';
@@ -21,13 +20,13 @@ import { type Kept, keepObject, memberKeys, objectOf, onlyStatusChanged } from '
 import {
   type Claims,
   isProblem,
-  keepOutput,
+  keepConfigMap,
   keepSecret,
-  keepTrust,
+  type KeptConfigMap,
   type KeptSecret,
-  type KeptTrust,
   type MemberSecret,
   type OutputObject,
+  type TrustConfigMap,
   type UnclaimedSecret,
 } from './kept-secrets.ts';
 import { CONFIG_MAPS, OURS, SECRETS } from './resources.ts';
@@ -58,9 +57,7 @@ export class World {
   readonly certificates: View<Kept<'ClusterCertificate'>>;
   readonly peers: View<Kept<'ReplicationPeer'>>;
   readonly secrets: View<KeptSecret>;
-  readonly trusts: View<KeptTrust>;
-  /** ConfigMaps of `spec.outputObjects`; the Secrets are among the others. */
-  readonly outputMaps: View<OutputObject>;
+  readonly configMaps: View<KeptConfigMap>;
   readonly passwords: Passwords;
   readonly pace = new Pace();
   /** ClusterCertificates that were seen to go, as they were, until what is left of them has been dealt with. */
@@ -112,19 +109,12 @@ export class World {
       keep: (raw) => keepSecret(raw, claims),
       onChange: (c) => this.#onSecret(c),
     });
-    this.trusts = new View({
+    this.configMaps = new View({
       ...common,
       resource: CONFIG_MAPS,
-      labelSelector: `${OURS},${LABELS.role}=${ROLES.trust}`,
-      keep: keepTrust,
-      onChange: ({ key }) => this.#mark('ReplicationCA', key.replace(/-trust$/, '')),
-    });
-    this.outputMaps = new View({
-      ...common,
-      resource: CONFIG_MAPS,
-      labelSelector: `${OURS},${LABELS.role}=${ROLES.output}`,
-      keep: (raw) => keepOutput('ConfigMap', raw, claims),
-      onChange: (c) => this.#onOutput(c),
+      labelSelector: OURS,
+      keep: (raw) => keepConfigMap(raw, claims),
+      onChange: (c) => this.#onConfigMap(c),
     });
     this.passwords = new Passwords(client, (secret) => this.#onPassword(secret), log);
   }
@@ -134,11 +124,11 @@ export class World {
   }
 
   get #views() {
-    return [this.secrets, this.outputMaps, this.trusts, this.cas, this.peers, this.certificates] as const;
+    return [this.secrets, this.configMaps, this.cas, this.peers, this.certificates] as const;
   }
 
   start(): void {
-    for (const view of [this.trusts, this.cas, this.peers, this.certificates]) view.start();
+    for (const view of [this.cas, this.peers, this.certificates]) view.start();
   }
 
   /** Takes up a Secret that was there before whoever asks for it was known, and was not read then. */
@@ -198,7 +188,7 @@ export class World {
   #onStanding(namespace: string): void {
     // What of them is read depends on the certificates and CAs that there are.
     if (this.certificates.watches(namespace) && this.cas.watches(namespace)) {
-      this.outputMaps.startIn(namespace);
+      this.configMaps.startIn(namespace);
       this.secrets.startIn(namespace);
     }
     const came = !this.reads(namespace) && this.#views.every((view) => view.watches(namespace));
@@ -228,9 +218,15 @@ export class World {
     return this.#certificatesBySecret.get(secret);
   }
 
+  /** The published bundle of a CA, when it is there and ours. */
+  trust({ namespace, name }: ObjectRef): TrustConfigMap | null {
+    const kept = this.configMaps.get(`${namespace}/${trustConfigMapName(name)}`);
+    return kept?.kind === 'trust' ? kept : null;
+  }
+
   /** A further object, when it is ours. */
   output(kind: OutputObject['object'], key: string): OutputObject | null {
-    const kept = kind === 'ConfigMap' ? this.outputMaps.get(key) : this.secrets.get(key);
+    const kept = kind === 'ConfigMap' ? this.configMaps.get(key) : this.secrets.get(key);
     return kept?.kind === 'output' ? kept : null;
   }
 
@@ -344,7 +340,13 @@ export class World {
     }
   }
 
-  #onOutput({ key, before, after, initial, own }: Seen<KeptSecret> | Seen<OutputObject>): void {
+  #onConfigMap(seen: Seen<KeptConfigMap>): void {
+    const { key, before, after } = seen;
+    if (before?.kind === 'trust' || after?.kind === 'trust') this.#mark('ReplicationCA', key.replace(/-trust$/, ''));
+    this.#onOutput(seen);
+  }
+
+  #onOutput({ key, before, after, initial, own }: Seen<KeptSecret> | Seen<KeptConfigMap>): void {
     const ours = [before, after].filter((each) => each?.kind === 'output');
     for (const { object, certificate } of ours) {
       const at = `${object}/${key}`;
