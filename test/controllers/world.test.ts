@@ -261,6 +261,41 @@ test('a Secret that says that it is a member of a CA elsewhere wakes that CA onl
   await world.stop();
 });
 
+test.each([
+  ['a generation', 'its role', { [LABELS.role]: undefined }],
+  ['a generation', 'its CA', { [LABELS.ca]: 'other' }],
+  ['a generation', 'the role of a member of nobody', { [LABELS.role]: 'member', [LABELS.certificate]: 'nobody' }],
+  ['the ledger', 'its role', { [LABELS.role]: undefined }],
+  ['the ledger', 'its CA', { [LABELS.ca]: 'other' }],
+  ['the ledger', 'the role of a generation', { [LABELS.role]: 'generation' }],
+])('%s of which a label is spoilt wakes its CA: %s', async (what, _, spoilt) => {
+  const watches = new Map<string, Arrival>();
+  const generation: KubeObject = {
+    metadata: { name: 'g', namespace: 'ns', uid: 'g', resourceVersion: '1', labels: generationLabels(MESH, 1) },
+    type: 'replicert.io/ca',
+    data: {},
+  };
+  const good = what === 'the ledger' ? ledgerOf('mesh') : generation;
+  void serve(server, { replicationcas: [authority('mesh')], secrets: [good] }, watches);
+  const marks: string[] = [];
+  const mark = (kind: Kind, key: string) => void marks.push(`${kind} ${key}`);
+  const world = new World({ client: server.client(), namespaces: ['ns'], mark, log: silent });
+  world.start();
+  await world.whenSettled(AbortSignal.timeout(10_000));
+  await expect.poll(() => watches.has('secrets')).toBe(true);
+  marks.length = 0;
+  const labels = Object.fromEntries(
+    Object.entries({ ...good.metadata.labels, ...spoilt }).filter(
+      (each): each is [string, string] => each[1] !== undefined,
+    ),
+  );
+  const bad = { ...good, metadata: { ...good.metadata, resourceVersion: '2', labels } };
+  watches.get('secrets')?.event('MODIFIED', bad);
+  await expect.poll(() => world.secrets.get(`ns/${bad.metadata.name}`)?.meta.resourceVersion).toBe('2');
+  expect(marks).toContain('ReplicationCA ns/mesh');
+  await world.stop();
+});
+
 /** As it is started when shipped; and garbage is not to count, only what is kept. */
 const WITH_LITTLE_HEAP = ['--max-semi-space-size=8', '--max-old-space-size=128'];
 const many = <T>(count: number, make: (i: number) => T): readonly T[] =>

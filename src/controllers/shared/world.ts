@@ -310,6 +310,12 @@ export class World {
     this.#secretsByCa.move(key, before === undefined ? [] : [before.ca], after === undefined ? [] : [after.ca]);
     const kept = after ?? before;
     if (kept === undefined) return;
+    // What a CA lives on may only look like something else: its labels are put back then.
+    if (
+      (before?.kind === 'generation' || before?.kind === 'ledger') &&
+      (after?.kind !== before.kind || after.ca !== before.ca)
+    )
+      this.#mark('ReplicationCA', before.ca);
     this.#onOutput(seen);
     switch (kept.kind) {
       case 'member':
