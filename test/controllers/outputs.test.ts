@@ -7,7 +7,7 @@ import { parseObject } from '../../src/api/parse.ts';
 import { Outputs } from '../../src/controllers/clustercertificate/outputs.ts';
 import { leafWish, type LeafWish, type ObjectWish } from '../../src/controllers/shared/effective.ts';
 import { secretFact } from '../../src/controllers/shared/facts.ts';
-import { outputDigest } from '../../src/controllers/shared/output-digests.ts';
+import { sha256 } from '../../src/controllers/shared/digest.ts';
 import { Refusal } from '../../src/controllers/shared/refusal.ts';
 import { keepOutput, keepSecret, NO_CLAIMS } from '../../src/controllers/shared/kept-secrets.ts';
 import { memberMetadata } from '../../src/controllers/shared/manifests.ts';
@@ -133,7 +133,7 @@ function keptOf(raw: KubeObject) {
 describe('of outputs in a Secret', () => {
   test('digests are kept, and another content is another revision', () => {
     const [bare, one, other] = [stored({}), stored({ 'key.der': 'AAAA' }), stored({ 'key.der': 'BBBB' })].map(keptOf);
-    expect([...(one?.outputs ?? [])]).toEqual([['key.der', outputDigest('AAAA')]]);
+    expect([...(one?.outputs ?? [])]).toEqual([['key.der', sha256('AAAA')]]);
     expect(new Set([bare, one, other].map((each) => each?.revision)).size).toBe(3);
     expect(keptOf(stored({ 'key.der': 'AAAA' })).revision).toBe(one?.revision);
     // What nobody has listed is somebody's else, and is left alone.
@@ -160,7 +160,7 @@ test('of a further object that nobody asks for, only its place is kept', () => {
   const outputObjects = [{ kind: 'ConfigMap', name: 'a', outputs: [{ type: 'Bundle' }] }];
   const raw = { ...stored({}, 'ca.crt'), data: { 'ca.crt': 'text' }, binaryData: {} };
   const asked = keepOutput('ConfigMap', raw, claims({ outputObjects }));
-  expect([...asked.outputs]).toEqual([['ca.crt', outputDigest(Buffer.from('text').toString('base64'))]]);
+  expect([...asked.outputs]).toEqual([['ca.crt', sha256(Buffer.from('text').toString('base64'))]]);
   for (const kept of [keepOutput('ConfigMap', raw, NO_CLAIMS), keepOutput('Secret', raw, claims({ outputObjects }))]) {
     expect(kept).toMatchObject({ certificate: 'ns/a', epoch: 7, labels: {} });
     expect(kept.outputs.size).toBe(0);

@@ -13,7 +13,8 @@ import { WaitingError } from '../../runtime/runner.ts';
 import { type LeafWish, type ObjectWish, passwordSecretsOf } from '../shared/effective.ts';
 import { type PasswordSecret, type Passwords, readPasswordSecret } from '../shared/passwords.ts';
 import { Refusal } from '../shared/refusal.ts';
-import { outputDigest, type OutputDigests } from '../shared/output-digests.ts';
+import { sha256 } from '../shared/digest.ts';
+import type { OutputDigests } from '../shared/output-digests.ts';
 import { isProblem, type MemberSecret, textIn } from '../shared/kept-secrets.ts';
 import { SECRETS } from '../shared/resources.ts';
 import type { CertificateFacts } from './facts.ts';
@@ -152,8 +153,7 @@ function originOf(
   return JSON.stringify([profile.name, outputs, asked, encoding, leaf?.fingerprint, bundle, [...passwords]]);
 }
 
-const digestsOf = (data: OutputData): OutputDigests =>
-  new Map([...data].map(([key, base64]) => [key, outputDigest(base64)]));
+const digestsOf = (data: OutputData): OutputDigests => new Map([...data].map(([key, base64]) => [key, sha256(base64)]));
 
 type Secrets = ReadonlyMap<string, PasswordSecret>;
 

@@ -88,5 +88,6 @@ function remedyFor(message: string): string {
   if (/exceeded quota/.test(message))
     return `Raise that ResourceQuota, or delete what it counts and nobody needs. ${again}`;
   if (DENIED.test(message)) return `Let that policy or webhook admit what the operator's account writes. ${again}`;
-  return `Give the operator its rights in that namespace: kubectl apply -n <namespace> -f deploy/watched-namespace.yaml. ${again}`;
+  const [, namespace = '<namespace>'] = /in the namespace "([^"]*)"/.exec(message) ?? [];
+  return `Give the operator its rights in that namespace: kubectl apply -n ${namespace} -f deploy/watched-namespace.yaml. ${again}`;
 }

@@ -1,6 +1,6 @@
 import { sha256 } from './digest.ts';
 
-/** Digests (`outputDigest`) of what outputs hold, by key. */
+/** Digests of what outputs hold, by key: of the base64 that the API has. */
 export type OutputDigests = ReadonlyMap<string, string>;
 
 /** More than a spec and a profile can ask for; who writes more into an annotation has made it up. */
@@ -20,10 +20,7 @@ export function readOutputs(
   return new Map(
     named.map((key) => {
       const value = valueOf(key);
-      return [Buffer.from(key).toString(), typeof value === 'string' ? outputDigest(value) : ''];
+      return [Buffer.from(key).toString(), typeof value === 'string' ? sha256(value) : ''];
     }),
   );
 }
-
-/** Of what an output holds, as the API has it: base64. */
-export const outputDigest = sha256;

@@ -5,7 +5,8 @@
  * The server counts every connection that ends before it has judged a login: those that go away after the greeting or after TLS, and
  * those whose certificate it refuses. At max_connect_errors (default 100) in a row it shuts out the host of the client, until
  * FLUSH HOSTS or, before it comes to that, a login that succeeds. A login that is denied is not counted, and forgives nothing.
- * (Seen with MariaDB 10.11, in performance_schema.host_cache; MySQL documents the same. With skip_name_resolve nothing is counted.)
+ * (Seen with MariaDB 10.11, in performance_schema.host_cache. MySQL 8.4 Reference Manual, "DNS Lookups and the Host Cache": errors in a row
+ * without a successful connection shut out a host; the cache has no entry for loopback, nor any with skip_name_resolve.)
  *
  * Therefore whoever was accepted logs in and quits: as nobody but CANARY_COMMON_NAME, without a password.
  */
