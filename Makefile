@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export npm_config_update_notifier := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test explore soak prove crds demo bench control-plane clean
+.PHONY: help setup lint format test targets explore soak prove crds demo bench control-plane clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ format: setup ## format all files
 
 test: setup ## all tests; ARGS="test/pki" for some; KUBECONFIG=... for a cluster of yours instead of an own one
 	@vitest run $(ARGS)
+
+targets: setup ## write what tests prove of target systems into docs/targets/README.md; ARGS=test/systems for some tests
+	@vitest run --reporter=default --reporter=./test/support/summary-reporter.ts --reporter=./test/targets/reporter.ts $(ARGS)
 
 explore: setup ## explore more than ten million states of the rotation machine; ARGS="'old files' 5000000" for some
 	@node test/rotation/explore/main.ts $(ARGS)

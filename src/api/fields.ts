@@ -242,8 +242,9 @@ export const uri = (): z.ZodString =>
 
 // ---------------------------------------------------------------------------------------------------- shared objects
 
-/** The target systems for which there is a profile. */
+/** The target systems: `src/profiles` has a profile for each of these, and for no other. */
 export const PROFILES = ['generic'] as const;
+export type ProfileName = (typeof PROFILES)[number];
 
 /** What becomes of the Secrets when the object is deleted. */
 export const DELETION_POLICIES = ['Retain', 'Delete'] as const;

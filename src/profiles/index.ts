@@ -1,11 +1,10 @@
+import type { ProfileName } from '../api/fields.ts';
 import { generic } from './generic.ts';
 import type { Profile } from './profile.ts';
 
-export type { Profile };
+export type { Profile, ProfileName };
 
-const profiles = { generic } as const satisfies Record<string, Profile>;
-
-export type ProfileName = keyof typeof profiles;
+const profiles: Readonly<Record<ProfileName, Profile>> = { generic };
 
 export function profileOf(name: ProfileName | undefined): Profile {
   return profiles[name ?? 'generic'];

@@ -16,11 +16,15 @@ describe('the blocks of a document', () => {
       '```yaml check',
       'a: 1',
       '```',
+      '```yaml apply',
+      'b: 2',
+      '```',
       '',
     ];
     expect(blocksOf(text.join('\n'))).toEqual([
       { use: 'run', text: 'echo 1\n\necho 2\n', line: 5 },
       { use: 'check', text: 'a: 1\n', line: 10 },
+      { use: 'apply', text: 'b: 2\n', line: 13 },
     ]);
   });
 

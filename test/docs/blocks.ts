@@ -5,6 +5,8 @@ export type Use =
   | 'run'
   /** A shell script that goes on in the background, e.g. the operator. */
   | 'background'
+  /** Objects that are applied. */
+  | 'apply'
   /** Objects that the API server must accept. */
   | 'check';
 
@@ -15,8 +17,8 @@ export interface Block {
   readonly line: number;
 }
 
-const USES: readonly Use[] = ['run', 'background', 'check'];
-const LANGUAGES: Readonly<Record<Use, string>> = { run: 'sh', background: 'sh', check: 'yaml' };
+const USES: readonly Use[] = ['run', 'background', 'apply', 'check'];
+const LANGUAGES: Readonly<Record<Use, string>> = { run: 'sh', background: 'sh', apply: 'yaml', check: 'yaml' };
 
 const isUse = (word: string): word is Use => USES.some((use) => use === word);
 

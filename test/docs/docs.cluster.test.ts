@@ -1,7 +1,8 @@
 /** Every command of the documentation that is marked, run as it stands there, in the order in which it stands there. */
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { PROFILES } from '../../src/api/fields.ts';
 import { kubeconfig as kubeconfigOf } from '../control-plane/components.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane/control-plane.ts';
 import { kubectlEnvironment } from '../control-plane/kubectl.ts';
@@ -79,6 +80,7 @@ class Reader {
   async follow({ use, text, line }: Block): Promise<void> {
     try {
       if (use === 'run') await this.shell(text);
+      else if (use === 'apply') await this.shell('kubectl apply --server-side -f -', text);
       else if (use === 'check') await this.shell('kubectl apply --server-side --dry-run=server -f -', text);
       else this.#company.startCommand(`line-${line}`, ['bash', '-c', text], { env: this.#env, cwd: this.#dir });
     } catch (error) {
@@ -117,5 +119,20 @@ describe.skipIf(foreign !== null)(`the commands of ${foreign ?? ''}`, () => {
     // Examples are checked last: they need a namespace that the commands make.
     const ordered = [...blocks.filter(({ use }) => use !== 'check'), ...blocks.filter(({ use }) => use === 'check')];
     for (const block of ordered) await reader.follow(block);
+  });
+
+  describe('of docs/targets, one after the other', () => {
+    let visitor: Reader;
+    beforeAll(async () => {
+      visitor = await Reader.arrive();
+      await visitor.install();
+    });
+    afterAll(() => visitor.leave());
+
+    test.each(PROFILES)('%s.md', { timeout: 300_000 }, async (name) => {
+      const blocks = blocksOf(await readFile(join(ROOT, 'docs', 'targets', `${name}.md`), 'utf8'));
+      expect(blocks.some(({ use }) => use === 'apply')).toBe(true);
+      for (const block of blocks) await visitor.follow(block);
+    });
   });
 });

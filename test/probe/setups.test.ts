@@ -6,6 +6,7 @@ import type { Authority } from '../../src/pki/issue.ts';
 import { Canaries, type CanarySet } from '../../src/probe/canary.ts';
 import { type EndpointObservation, probeEndpoint } from '../../src/probe/probe.ts';
 import { lacking } from '../support/packages.ts';
+import { proves } from '../targets/claims.ts';
 import { type Identity, makeAuthority, makeLeaf } from './pki.ts';
 import type { TestServer } from './servers.ts';
 import { setups } from './setups.ts';
@@ -65,7 +66,7 @@ for (const setup of setups) {
       await both[Symbol.asyncDispose]();
     });
 
-    test('one CA: yes for it, no for the other', async () => {
+    test('one CA: yes for it, no for the other', proves('generic', 'probe'), async () => {
       const { trusts, enforced, presented } = await probe(only.port);
       expect([...trusts]).toMatchObject([
         [1, enforcing ? { answer: 'yes' } : NOT_ENFORCED],
@@ -75,7 +76,7 @@ for (const setup of setups) {
       expect(presented[0]).toBe(member.leaf.pem);
     });
 
-    test('a bundle of two: yes for both', async () => {
+    test('a bundle of two: yes for both', proves('generic', 'probe'), async () => {
       const { trusts } = await probe(both.port);
       const each = enforcing ? { answer: 'yes' } : NOT_ENFORCED;
       expect([...trusts]).toMatchObject([
