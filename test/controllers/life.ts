@@ -10,14 +10,8 @@ import { differences, type EndState, endStateOf } from './end-state.ts';
 import { Follow } from './follow.ts';
 import { type EventFate, Gate, type Judge, type Named, type Told, type Write, type WriteFate } from './gate.ts';
 import { disorders, generationSecrets, lapses, Links, Mesh } from './rotating.ts';
-import { CONFIG_MAPS, Scene } from './scene.ts';
+import { CONFIG_MAPS, ROLE_BINDINGS, Scene } from './scene.ts';
 
-const ROLE_BINDINGS: Resource = {
-  group: 'rbac.authorization.k8s.io',
-  version: 'v1',
-  plural: 'rolebindings',
-  kind: 'RoleBinding',
-};
 const NAMESPACES: Resource = { group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace' };
 /** Longest wait for one step of a life. Much longer than a step takes: lives run side by side on few cores. */
 const STEP_MS = 240_000;

@@ -19,6 +19,12 @@ import { type Condition, conditionOf, Follow, type Stored } from './follow.ts';
 
 export const SECRETS: Resource = { group: '', version: 'v1', plural: 'secrets', kind: 'Secret' };
 export const CONFIG_MAPS: Resource = { group: '', version: 'v1', plural: 'configmaps', kind: 'ConfigMap' };
+export const ROLE_BINDINGS: Resource = {
+  group: 'rbac.authorization.k8s.io',
+  version: 'v1',
+  plural: 'rolebindings',
+  kind: 'RoleBinding',
+};
 const EVENTS: Resource = { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event' };
 const KINDS = {
   ReplicationCA: REPLICATION_CA,
@@ -110,7 +116,7 @@ export class Scene {
 
   async #release(): Promise<void> {
     const { client, namespace } = this;
-    for (const resource of [REPLICATION_CA, SECRETS]) {
+    for (const resource of [REPLICATION_CA, SECRETS, ROLE_BINDINGS]) {
       const { items } = await client.list(resource, { namespace });
       for (const { metadata } of items.filter((each) => each.metadata.finalizers?.includes(FINALIZER) === true)) {
         await this.#ignoreGone(

@@ -2,10 +2,12 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { TestProject } from 'vitest/node';
+import { FINALIZER } from '../../src/api/names.ts';
 import { ensureBinaries } from '../control-plane/binaries.ts';
 import { startControlPlane } from '../control-plane/control-plane.ts';
-import { applyCrds } from '../control-plane/kubectl.ts';
+import { applyCrds, kubectlEnvironment } from '../control-plane/kubectl.ts';
 import { run, tail } from '../control-plane/run.ts';
 
 /** What the test files are told of the cluster; paths, because it crosses processes. */
@@ -31,7 +33,13 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const named = process.env['KUBECONFIG'];
   const started = named === undefined || named === '' ? await startOurs() : await useNamed(named);
   project.provide('cluster', started.cluster);
-  return () => started.stop();
+  return async () => {
+    const held = await heldNamespaces(started.cluster);
+    await started.stop();
+    // They do not end by themselves, and the namespace controller tries again and again: that costs nearly a core.
+    if (held.length > 0)
+      throw new Error(`namespaces of tests that a finalizer of ours keeps from going: ${held.join(', ')}`);
+  };
 }
 
 interface Started {
@@ -68,13 +76,36 @@ async function useNamed(named: string): Promise<Started> {
   }
 }
 
+/** How long deleted namespaces are waited for, milliseconds. */
+const NAMESPACES_GO = 30_000;
+
+/** Deleted namespaces that do not go, for something in them has a finalizer of ours. */
+async function heldNamespaces({ kubectl, kubeconfig, dir }: SharedCluster): Promise<readonly string[]> {
+  const until = performance.now() + NAMESPACES_GO;
+  for (;;) {
+    const args = ['--kubeconfig', kubeconfig, 'get', 'namespaces', '-o', 'json'];
+    const { items } = JSON.parse(await checked(kubectl, args, kubectlEnvironment(dir))) as Namespaces;
+    const going = items.filter(({ status }) => status.phase === 'Terminating');
+    const held = going.filter(({ status }) => status.conditions?.some(({ message }) => message.includes(FINALIZER)));
+    if (held.length === going.length || performance.now() > until) return held.map(({ metadata }) => metadata.name);
+    await sleep(500);
+  }
+}
+
+interface Namespaces {
+  readonly items: readonly {
+    readonly metadata: { readonly name: string };
+    readonly status: { readonly phase: string; readonly conditions?: readonly { readonly message: string }[] };
+  }[];
+}
+
 async function anyKubectl(): Promise<string> {
   const onPath = await run('kubectl', ['version', '--client']).catch(() => null);
   return onPath?.code === 0 ? 'kubectl' : (await ensureBinaries({ env: process.env, log: say })).kubectl;
 }
 
-async function checked(command: string, args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await run(command, args);
+async function checked(command: string, args: readonly string[], env = process.env): Promise<string> {
+  const { code, stdout, stderr } = await run(command, args, { env });
   if (code !== 0) throw new Error(`${command} ${args.join(' ')} failed:\n${tail(stderr)}`);
   return stdout;
 }
