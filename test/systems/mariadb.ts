@@ -1,5 +1,6 @@
 /** MariaDB as people run it for replication over mutual TLS. */
 import { Instance } from './instance.ts';
+import { begun, Server } from './server.ts';
 
 export const MARIADB = ['mariadbd', 'mariadb'] as const;
 
@@ -15,13 +16,7 @@ const SETTINGS = [
   'innodb_flush_log_at_trx_commit = 0',
 ];
 
-export class Mariadb {
-  readonly instance: Instance;
-
-  private constructor(instance: Instance) {
-    this.instance = instance;
-  }
-
+export class Mariadb extends Server {
   static async start(name: string, files: string, { settings = [] }: MariadbOptions = {}): Promise<Mariadb> {
     const server = new Mariadb(await Instance.make(name, files));
     const { instance } = server;
@@ -29,19 +24,8 @@ export class Mariadb {
     const tls = [`ssl_ca = ${dir}/tls/ca.crt`, `ssl_cert = ${dir}/tls/tls.crt`, `ssl_key = ${dir}/tls/tls.key`];
     const own = [`datadir = ${dir}/data`, `socket = ${dir}/socket`, `pid_file = ${dir}/pid`, `port = ${port}`];
     instance.write('my.cnf', `[mariadbd]\n${[...SETTINGS, ...own, ...tls, ...settings].join('\n')}\n`);
-    try {
-      const install = ['--no-defaults', '--auth-root-authentication-method=normal', '--skip-test-db'];
-      await instance.run('mariadb-install-db', [...install, `--datadir=${dir}/data`]);
-      await server.begin();
-    } catch (error) {
-      await server[Symbol.asyncDispose]();
-      throw error;
-    }
-    return server;
-  }
-
-  get port(): number {
-    return this.instance.port;
+    const install = ['--no-defaults', '--auth-root-authentication-method=normal', '--skip-test-db'];
+    return begun(server, () => instance.run('mariadb-install-db', [...install, `--datadir=${dir}/data`]));
   }
 
   async begin(): Promise<void> {
@@ -55,7 +39,6 @@ export class Mariadb {
     return (await this.instance.run('mariadb', to)).trim();
   }
 
-  /** Loads its files anew. @returns when it has */
   async reload(): Promise<void> {
     this.instance.load();
     await this.sql('FLUSH SSL');
@@ -63,9 +46,5 @@ export class Mariadb {
 
   async stop(): Promise<void> {
     await this.instance.stop('pid', 'SIGTERM');
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.instance[Symbol.asyncDispose]();
   }
 }

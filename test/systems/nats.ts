@@ -1,19 +1,19 @@
 /** A NATS server with a port for clients, one for routes and one for leaf nodes, each of which demands certificates. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort, Instance } from './instance.ts';
+import { begun, Server } from './server.ts';
 
 export const NATS = ['nats-server'] as const;
 
 const TLS = '{ cert_file: "tls/tls.crt", key_file: "tls/tls.key", ca_file: "tls/ca.crt", verify: true }';
 
-export class Nats {
-  readonly instance: Instance;
+export class Nats extends Server {
   /** Port of other servers of the cluster. */
   readonly routes: number;
   readonly leafNodes: number;
 
   private constructor(instance: Instance, routes: number, leafNodes: number) {
-    this.instance = instance;
+    super(instance);
     this.routes = routes;
     this.leafNodes = leafNodes;
   }
@@ -31,18 +31,7 @@ cluster { name: mesh, listen: 127.0.0.1:${routes}, tls ${TLS} }
 leafnodes { listen: 127.0.0.1:${leafNodes}, tls ${TLS} }
 `,
     );
-    try {
-      await server.begin();
-    } catch (error) {
-      await server[Symbol.asyncDispose]();
-      throw error;
-    }
-    return server;
-  }
-
-  /** Of clients. */
-  get port(): number {
-    return this.instance.port;
+    return begun(server);
   }
 
   async begin(): Promise<void> {
@@ -53,7 +42,6 @@ leafnodes { listen: 127.0.0.1:${leafNodes}, tls ${TLS} }
     });
   }
 
-  /** Loads its files anew. @returns when it has */
   async reload(): Promise<void> {
     const reloads = (): number => this.instance.log().split('Reloaded server configuration').length;
     const before = reloads();
@@ -64,9 +52,5 @@ leafnodes { listen: 127.0.0.1:${leafNodes}, tls ${TLS} }
 
   async stop(): Promise<void> {
     await this.instance.stop('pid', 'SIGTERM');
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.instance[Symbol.asyncDispose]();
   }
 }

@@ -1,6 +1,7 @@
 /** PostgreSQL as people run it for replication over mutual TLS. */
 import { tail } from '../control-plane/run.ts';
 import { Instance } from './instance.ts';
+import { begun, Server } from './server.ts';
 
 export const POSTGRESQL = ['postgres', 'psql'] as const;
 
@@ -31,24 +32,13 @@ const SETTINGS = [
 /** A certificate of the CA, in the name of the user. */
 const RULES = ['hostssl all all 127.0.0.1/32 cert clientcert=verify-full'];
 
-export class Postgresql {
-  readonly instance: Instance;
-
-  private constructor(instance: Instance) {
-    this.instance = instance;
-  }
-
+export class Postgresql extends Server {
   static async start(name: string, files: string, options: PostgresqlOptions = {}): Promise<Postgresql> {
     const server = new Postgresql(await Instance.make(name, files));
-    try {
+    return begun(server, async () => {
       await server.instance.run('initdb', ['-D', 'data', '-U', 'postgres', '-A', 'trust', '-N']);
       server.#configure(options);
-      await server.begin();
-    } catch (error) {
-      await server[Symbol.asyncDispose]();
-      throw error;
-    }
-    return server;
+    });
   }
 
   /** A standby of another one, which it dials as this role by that name. @param host as in the leaf of the primary */
@@ -58,16 +48,11 @@ export class Postgresql {
     { primary, host, user, ...options }: PostgresqlOptions & Upstream,
   ): Promise<Postgresql> {
     const server = new Postgresql(await Instance.make(name, files));
-    try {
+    return begun(server, async () => {
       const from = server.dialling(primary.port, host, user);
       await server.instance.run('pg_basebackup', ['-D', 'data', '-c', 'fast', '-R', '-d', from]);
       server.#configure(options);
-      await server.begin();
-    } catch (error) {
-      await server[Symbol.asyncDispose]();
-      throw error;
-    }
-    return server;
+    });
   }
 
   /** A connection string by which this one proves itself with the files of a folder of its own, and wants the other to be this host. */
@@ -75,10 +60,6 @@ export class Postgresql {
     const dir = `${this.instance.dir}/${folder}`;
     const files = `sslcert=${dir}/tls.crt sslkey=${dir}/tls.key sslrootcert=${dir}/ca.crt`;
     return `host=${host} hostaddr=127.0.0.1 port=${port} user=${user} dbname=postgres sslmode=verify-full ${files}`;
-  }
-
-  get port(): number {
-    return this.instance.port;
   }
 
   #configure({ settings = [], rules = RULES, names = [] }: PostgresqlOptions): void {
@@ -99,7 +80,6 @@ export class Postgresql {
     return (await this.instance.run('psql', [...to, '-AtX', '-v', 'ON_ERROR_STOP=1', '-c', command])).trim();
   }
 
-  /** Loads its files anew. @returns when it has */
   async reload(): Promise<void> {
     const before = await this.sql('SELECT pg_conf_load_time()');
     this.instance.load();
@@ -123,9 +103,5 @@ export class Postgresql {
 
   async stop(): Promise<void> {
     await this.instance.stop('data/postmaster.pid', 'SIGINT');
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.instance[Symbol.asyncDispose]();
   }
 }
