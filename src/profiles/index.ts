@@ -1,10 +1,11 @@
 import type { ProfileName } from '../api/fields.ts';
 import { generic } from './generic.ts';
 import type { Profile } from './profile.ts';
+import { redis } from './redis.ts';
 
 export type { Profile, ProfileName };
 
-const profiles: Readonly<Record<ProfileName, Profile>> = { generic };
+const profiles: Readonly<Record<ProfileName, Profile>> = { generic, redis };
 
 export function profileOf(name: ProfileName | undefined): Profile {
   return profiles[name ?? 'generic'];

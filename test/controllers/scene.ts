@@ -57,17 +57,13 @@ export const certificate = (name: string, caRef: string, spec: Omit<Spec<'Cluste
 /**
  * A peer of these members by port on loopback, probed every second. Evidence lives for three timeouts: what an idle machine sees in
  * a moment takes a busy one seconds, so whoever rotates under load wants a longer one.
+ * @param protocol default: the profile's
  */
-export const peer = (
-  name: string,
-  ports: Readonly<Record<string, number>>,
-  timeout = '2s',
-  protocol: ProtocolName = 'TLS',
-) =>
+export const peer = (name: string, ports: Readonly<Record<string, number>>, timeout = '2s', protocol?: ProtocolName) =>
   manifest('ReplicationPeer', name, {
     members: Object.entries(ports).map(([member, port]) => ({
       name: member,
-      endpoints: [{ host: '127.0.0.1', port, protocol }],
+      endpoints: [{ host: '127.0.0.1', port, ...(protocol === undefined ? {} : { protocol }) }],
     })),
     probe: { interval: '1s', timeout },
   });

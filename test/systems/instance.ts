@@ -24,6 +24,8 @@ import { pathOf } from '../support/packages.ts';
 const NOBODY = 65_534;
 const asRoot = process.getuid?.() === 0;
 const GUARD = fileURLToPath(new URL('../control-plane/guard.ts', import.meta.url));
+/** Where the number of its process is. */
+const PID = 'process';
 const FILES = ['ca.crt', 'tls.crt', 'tls.key'] as const;
 
 export class Instance {
@@ -58,6 +60,12 @@ export class Instance {
       this.write(path.join('tls', `.${file}`), text);
       renameSync(path.join(this.dir, 'tls', `.${file}`), path.join(this.dir, 'tls', file));
     }
+  }
+
+  /** What `load` has copied, PEM. */
+  loaded(): { readonly ca: string; readonly cert: string; readonly key: string } {
+    const [ca = '', cert = '', key = ''] = FILES.map((file) => readFileSync(path.join(this.dir, 'tls', file), 'utf8'));
+    return { ca, cert, key };
   }
 
   #read(): readonly (readonly [file: string, text: string])[] {
@@ -102,7 +110,7 @@ export class Instance {
   /** Starts the server. @returns when `ready` does not throw any more */
   async start(program: string, args: readonly string[], ready: () => Promise<unknown>): Promise<void> {
     // Its log is its standard output and error; the guard ends it with this process, however that ends.
-    const log = ['sh', '-c', 'exec "$@" >>log 2>&1', 'sh', ...unprivileged(program, args)];
+    const log = ['sh', '-c', `printf %s $$ >${PID} && exec "$@" >>log 2>&1`, 'sh', ...unprivileged(program, args)];
     const child = spawn(process.execPath, [GUARD, ...log], {
       cwd: this.dir,
       env: ENVIRONMENT,
@@ -133,9 +141,9 @@ export class Instance {
     }
   }
 
-  /** Sends a signal to the process whose number the server has written into this file. */
-  signal(pidFile: string, signal: NodeJS.Signals): void {
-    process.kill(Number.parseInt(readFileSync(path.join(this.dir, pidFile), 'utf8'), 10), signal);
+  /** Sends the server a signal. */
+  signal(signal: NodeJS.Signals): void {
+    process.kill(Number.parseInt(readFileSync(path.join(this.dir, PID), 'utf8'), 10), signal);
   }
 
   #hasEnded(): boolean {
@@ -144,8 +152,8 @@ export class Instance {
   }
 
   /** Ends the server in its own good order; its folder stays. */
-  async stop(pidFile: string, signal: NodeJS.Signals): Promise<void> {
-    this.signal(pidFile, signal);
+  async stop(signal: NodeJS.Signals): Promise<void> {
+    this.signal(signal);
     const deadline = Date.now() + 20_000;
     while (!this.#hasEnded()) {
       if (Date.now() > deadline) throw new Error(`${this.name} does not stop: ${tail(this.log())}`);

@@ -22,7 +22,7 @@ export class Mariadb extends Server {
     const { instance } = server;
     const { dir, port } = instance;
     const tls = [`ssl_ca = ${dir}/tls/ca.crt`, `ssl_cert = ${dir}/tls/tls.crt`, `ssl_key = ${dir}/tls/tls.key`];
-    const own = [`datadir = ${dir}/data`, `socket = ${dir}/socket`, `pid_file = ${dir}/pid`, `port = ${port}`];
+    const own = [`datadir = ${dir}/data`, `socket = ${dir}/socket`, `port = ${port}`];
     instance.write('my.cnf', `[mariadbd]\n${[...SETTINGS, ...own, ...tls, ...settings].join('\n')}\n`);
     const install = ['--no-defaults', '--auth-root-authentication-method=normal', '--skip-test-db'];
     return begun(server, () => instance.run('mariadb-install-db', [...install, `--datadir=${dir}/data`]));
@@ -45,6 +45,6 @@ export class Mariadb extends Server {
   }
 
   async stop(): Promise<void> {
-    await this.instance.stop('pid', 'SIGTERM');
+    await this.instance.stop('SIGTERM');
   }
 }

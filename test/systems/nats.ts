@@ -25,7 +25,6 @@ export class Nats extends Server {
       'nats.conf',
       `server_name: ${name}
 listen: 127.0.0.1:${instance.port}
-pid_file: "pid"
 tls ${TLS}
 cluster { name: mesh, listen: 127.0.0.1:${routes}, tls ${TLS} }
 leafnodes { listen: 127.0.0.1:${leafNodes}, tls ${TLS} }
@@ -46,11 +45,11 @@ leafnodes { listen: 127.0.0.1:${leafNodes}, tls ${TLS} }
     const reloads = (): number => this.instance.log().split('Reloaded server configuration').length;
     const before = reloads();
     this.instance.load();
-    this.instance.signal('pid', 'SIGHUP');
+    this.instance.signal('SIGHUP');
     while (reloads() === before) await sleep(10);
   }
 
   async stop(): Promise<void> {
-    await this.instance.stop('pid', 'SIGTERM');
+    await this.instance.stop('SIGTERM');
   }
 }

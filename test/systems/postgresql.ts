@@ -102,6 +102,6 @@ export class Postgresql extends Server {
   }
 
   async stop(): Promise<void> {
-    await this.instance.stop('data/postmaster.pid', 'SIGINT');
+    await this.instance.stop('SIGINT');
   }
 }

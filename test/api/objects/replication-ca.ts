@@ -37,7 +37,11 @@ export const replicationCas: readonly Row[] = [
     },
   }),
   ca('null where nothing is wanted', { commonName: null, rotation: null }),
-  ca('an unknown profile', { profile: 'vast' }, { at: 'spec.profile', says: 'must be generic', server: ENUM }),
+  ca(
+    'an unknown profile',
+    { profile: 'unheard-of' },
+    { at: 'spec.profile', says: 'must be one of generic', server: ENUM },
+  ),
   ca('an empty common name', { commonName: '' }, { at: 'spec.commonName', says: 'must not be empty' }),
   ca('a common name of 56 characters', { commonName: 'c'.repeat(56) }),
   ca('a common name of 56 characters beyond 16 bits', { commonName: '𝄞'.repeat(56) }),

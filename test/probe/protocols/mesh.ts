@@ -63,6 +63,16 @@ export class TwoGenerations {
     return seen;
   }
 
+  /** Whether a member is seen to trust and to present what its Secret holds. */
+  async holds(where: Where, { identity, bundle }: Material): Promise<boolean> {
+    const { trusts, presented } = await this.look(where);
+    const wanted = [this.old, this.next].map(({ certificate: { pem } }) =>
+      bundle.includes(pem.trim()) ? 'yes' : 'no',
+    );
+    const answers = [...trusts.values()].map(({ answer }) => answer);
+    return presented[0] === identity.certificate && answers.join() === wanted.join();
+  }
+
   /**
    * Looks at a member before a rotation and after each stage.
    * @param load makes it load what its Secret holds then

@@ -1,0 +1,8 @@
+import { generic } from './generic.ts';
+import type { Profile } from './profile.ts';
+
+/** Redis and Valkey, from replica to primary (`tls-replication`) and between the nodes of a cluster (`tls-cluster`). Names are not checked. */
+export const redis: Profile = {
+  ...generic,
+  name: 'redis',
+};
