@@ -1,11 +1,12 @@
 import type { ProfileName } from '../api/fields.ts';
 import { generic } from './generic.ts';
+import { nats } from './nats.ts';
 import type { Profile } from './profile.ts';
 import { redis } from './redis.ts';
 
 export type { Profile, ProfileName };
 
-const profiles: Readonly<Record<ProfileName, Profile>> = { generic, redis };
+const profiles: Readonly<Record<ProfileName, Profile>> = { generic, redis, nats };
 
 export function profileOf(name: ProfileName | undefined): Profile {
   return profiles[name ?? 'generic'];

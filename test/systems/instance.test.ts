@@ -11,7 +11,7 @@ import { POSTGRESQL, Postgresql } from './postgresql.ts';
 const SYSTEMS = [
   { name: 'PostgreSQL', needs: POSTGRESQL, start: (dir: string) => Postgresql.start('a', dir), protocol: 'PostgreSQL' },
   { name: 'MariaDB', needs: MARIADB, start: (dir: string) => Mariadb.start('a', dir), protocol: 'MySQL' },
-  { name: 'NATS', needs: NATS, start: (dir: string) => Nats.start('a', dir), protocol: 'NATS' },
+  { name: 'NATS', needs: NATS, start: (dir: string) => Nats.start('a', dir), protocol: 'TLS' },
 ] as const;
 
 for (const { name, needs, start, protocol } of SYSTEMS) {

@@ -7,27 +7,38 @@ export const NATS = ['nats-server'] as const;
 
 const TLS = '{ cert_file: "tls/tls.crt", key_file: "tls/tls.key", ca_file: "tls/ca.crt", verify: true }';
 
-export class Nats extends Server {
-  /** Port of other servers of the cluster. */
-  readonly routes: number;
-  readonly leafNodes: number;
+/** In a cluster with others. */
+interface Cluster {
+  /** Where the others dial it. */
+  readonly advertised: number;
+  /** Where it dials the others. */
+  readonly others: readonly number[];
+}
 
-  private constructor(instance: Instance, routes: number, leafNodes: number) {
+export class Nats extends Server {
+  readonly clients: number;
+  readonly leafNodes: number;
+  readonly #monitor: number;
+
+  private constructor(instance: Instance, [clients, leafNodes, monitor]: readonly [number, number, number]) {
     super(instance);
-    this.routes = routes;
+    this.clients = clients;
     this.leafNodes = leafNodes;
+    this.#monitor = monitor;
   }
 
-  static async start(name: string, files: string): Promise<Nats> {
-    const server = new Nats(await Instance.make(name, files), await freePort(), await freePort());
-    const { instance, routes, leafNodes } = server;
+  static async start(name: string, files: string, cluster?: Cluster): Promise<Nats> {
+    const server = new Nats(await Instance.make(name, files), [await freePort(), await freePort(), await freePort()]);
+    const { instance, clients, leafNodes } = server;
     instance.write(
       'nats.conf',
       `server_name: ${name}
-listen: 127.0.0.1:${instance.port}
+listen: 127.0.0.1:${clients}
+http: 127.0.0.1:${server.#monitor}
 tls ${TLS}
-cluster { name: mesh, listen: 127.0.0.1:${routes}, tls ${TLS} }
+cluster { name: mesh, listen: 127.0.0.1:${instance.port}, ${cluster === undefined ? '' : routesOf(cluster)} tls ${TLS} }
 leafnodes { listen: 127.0.0.1:${leafNodes}, tls ${TLS} }
+${cluster === undefined ? '' : 'jetstream { store_dir: "jetstream" }'}
 `,
     );
     return begun(server);
@@ -49,7 +60,19 @@ leafnodes { listen: 127.0.0.1:${leafNodes}, tls ${TLS} }
     while (reloads() === before) await sleep(10);
   }
 
+  /** Numbers of the routes that it has: a new one for each time that it is connected to another server. */
+  async routes(): Promise<readonly number[]> {
+    const answer = await fetch(`http://127.0.0.1:${this.#monitor}/routez`);
+    const text = await answer.text();
+    return [...text.matchAll(/"rid": (\d+)/g)].map(([, rid]) => Number(rid));
+  }
+
   async stop(): Promise<void> {
     await this.instance.stop('SIGTERM');
   }
+}
+
+function routesOf({ advertised, others }: Cluster): string {
+  const routes = others.map((port) => `"nats-route://127.0.0.1:${port}"`);
+  return `advertise: "127.0.0.1:${advertised}", routes: [${routes.join(', ')}],`;
 }

@@ -6,7 +6,7 @@ import { followSnapshots } from '../mesh/files.ts';
 import { spawnKubelet } from '../mesh/spawn.ts';
 
 /** What changes one after the other: whoever opens a member's certificate and key must not do so while they are replaced. */
-class Turns {
+export class Turns {
   #last: Promise<unknown> = Promise.resolve();
 
   take<T>(work: () => Promise<T>): Promise<T> {

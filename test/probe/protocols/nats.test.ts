@@ -15,9 +15,9 @@ describe.skipIf(why !== null)(`NATS${why === null ? '' : ` ${why}`}`, () => {
   });
 
   test.each([
-    ['clients', 'port', 'NATS'],
+    ['clients', 'clients', 'NATS'],
     ['leaf nodes', 'leafNodes', 'NATS'],
-    ['routes', 'routes', 'TLS'],
+    ['routes', 'port', 'TLS'],
   ] as const)('a rotation, at the port of %s', { timeout: 60_000 }, async (_, port, protocol) => {
     using files = new Files(mesh.stages[0]);
     await using server = await Nats.start('a', files.dir);
@@ -38,7 +38,7 @@ describe.skipIf(why !== null)(`NATS${why === null ? '' : ` ${why}`}`, () => {
   test('routes do not say INFO before TLS', async () => {
     using files = new Files(mesh.stages[0]);
     await using server = await Nats.start('a', files.dir);
-    const seen = await mesh.probe({ port: server.routes, protocol: 'NATS', timeoutMs: 500 });
+    const seen = await mesh.probe({ port: server.port, protocol: 'NATS', timeoutMs: 500 });
     expect(seen).toMatchObject({ kind: 'unreachable', reason: 'Timeout' });
   });
 });
