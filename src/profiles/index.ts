@@ -1,4 +1,5 @@
 import type { ProfileName } from '../api/fields.ts';
+import { etcd } from './etcd.ts';
 import { generic } from './generic.ts';
 import { nats } from './nats.ts';
 import type { Profile } from './profile.ts';
@@ -6,7 +7,7 @@ import { redis } from './redis.ts';
 
 export type { Profile, ProfileName };
 
-const profiles: Readonly<Record<ProfileName, Profile>> = { generic, redis, nats };
+const profiles: Readonly<Record<ProfileName, Profile>> = { generic, redis, nats, etcd };
 
 export function profileOf(name: ProfileName | undefined): Profile {
   return profiles[name ?? 'generic'];

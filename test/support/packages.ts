@@ -25,6 +25,7 @@ const PACKAGES = {
   mariadbd: 'mariadb-server-core',
   mariadb: 'mariadb-client-core',
   'nats-server': 'nats-server',
+  etcd: 'etcd-server',
 } as const;
 export type Program = keyof typeof PACKAGES;
 
