@@ -26,6 +26,7 @@ const PACKAGES = {
   mariadb: 'mariadb-client-core',
   'nats-server': 'nats-server',
   etcd: 'etcd-server',
+  'rabbitmq-server': 'rabbitmq-server',
 } as const;
 export type Program = keyof typeof PACKAGES;
 

@@ -1,0 +1,10 @@
+import { generic } from './generic.ts';
+import type { Profile } from './profile.ts';
+
+/** Brokers that take messages from each other by AMQP over TLS: federation, shovels. */
+export const rabbitmq: Profile = {
+  ...generic,
+  name: 'rabbitmq',
+  // Of Erlang, in TLS 1.2 and where reuse_sessions is not false; it does not say so when it gives a session.
+  longestResumption: 24 * 3_600_000,
+};
