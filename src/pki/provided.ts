@@ -30,15 +30,13 @@ export interface ProvidedLeaf {
 }
 
 /**
- * Reads certificate and key of a leaf and finds out whether a member can present it, as a client and as a server. Whose leaf it is, is
- * another question: see `objectionUnder`.
- * @param now epoch milliseconds
+ * Reads certificate and key of a leaf and finds out whether a member can present it, as a client and as a server. When, and whose leaf it is,
+ * are other questions: see `objectionAt` and `objectionUnder`.
  * @throws PkiError what the parts are refused for when they are read; `InvalidLeaf`
  */
-export function readProvided(files: ProvidedFiles, demands: LeafDemands, now: number): ProvidedLeaf {
+export function readProvided(files: ProvidedFiles, demands: LeafDemands): ProvidedLeaf {
   const certificate = readLeaf(files.certificate);
-  const objection =
-    notALeaf(certificate) ?? unusable(certificate) ?? outOfTime(certificate, now) ?? falls(certificate, demands);
+  const objection = notALeaf(certificate) ?? unusable(certificate) ?? falls(certificate, demands);
   if (objection !== null) throw new PkiError('InvalidLeaf', objection);
   return { certificate, key: readKey(files.privateKey, certificate) };
 }
@@ -115,12 +113,6 @@ function unusable(leaf: Certificate): string | null {
   return null;
 }
 
-function outOfTime({ subject, notBefore, notAfter }: Certificate, now: number): string | null {
-  if (now < notBefore) return `"${subject}" is not valid before ${instant(notBefore)}; wait, or correct the clock`;
-  if (now >= notAfter) return `"${subject}" expired at ${instant(notAfter)}; put a newer one there`;
-  return null;
-}
-
 /** Where it falls short of what is asked of it. */
 function falls(leaf: Certificate, demands: LeafDemands): string | null {
   const name = `"${leaf.subject}"`;
@@ -151,6 +143,13 @@ function covers(has: string, wanted: string): boolean {
   if (a === b) return true;
   const dot = b.indexOf('.');
   return a.startsWith('*.') && dot > 0 && a.slice(1) === b.slice(dot);
+}
+
+/** What is wrong with a leaf at this instant (epoch milliseconds); null: nothing. */
+export function objectionAt({ subject, notBefore, notAfter }: Certificate, now: number): string | null {
+  if (now < notBefore) return `"${subject}" is not valid before ${instant(notBefore)}; wait, or correct the clock`;
+  if (now >= notAfter) return `"${subject}" expired at ${instant(notAfter)}; put a newer one there`;
+  return null;
 }
 
 /** What is wrong with a leaf below the CA that has signed it; null: nothing. */
