@@ -81,11 +81,16 @@ export function ask(
       `${member} is in no ReplicationPeer of the CA's namespace, so nothing is known of it. Add it to spec.members of one.`,
     );
   }
+  const unaskable = questions.find(
+    ({ kind, generation }) => kind !== 'presents' && facts.ledger.generations[generation]?.withoutKey === true,
+  );
   return worst(
     witnesses.map((witness) => {
       const seen = look(witness, secret, questions, sinceEpoch, now);
       const found = alike && seen.ok ? indistinct(witness, secret, rotation) : seen;
-      return found.ok || found.contrary ? found : acknowledge(witness, secret, questions, rotation, found, now);
+      if (found.ok || found.contrary) return found;
+      const told = unaskable === undefined ? found : unasked(witness, secret, rotation, unaskable.generation, found);
+      return acknowledge(witness, secret, questions, rotation, told, now);
     }),
   );
 }
@@ -139,6 +144,21 @@ function acknowledge(
 /** The line to commit. */
 function toAcknowledge({ name, peer }: Witness, { revision }: SecretFact, { to, stage }: Rotation): string {
   return `set spec.members[name=${name}].acknowledged of ReplicationPeer ${peer}: {revision: ${revision}, generation: ${to}, stage: ${stage}, by: <you>, reason: <how>, expires: <when>}.`;
+}
+
+/** What nobody can ask, for the key is not here: where nothing else is amiss, that is what keeps it unknown. */
+function unasked(
+  witness: Witness,
+  secret: SecretFact,
+  rotation: Rotation,
+  generation: number,
+  found: Blocker & { readonly ok: false; readonly contrary: boolean },
+): Finding {
+  if (found.reason !== 'Unknown' && found.reason !== 'NotAsked') return found;
+  return unknown(
+    'NotAcknowledged',
+    `Generation ${generation} was imported without its key, so that no look tells whether ${witness.member} trusts it. When you have seen that it uses its Secret, ${toAcknowledge(witness, secret, rotation)}`,
+  );
 }
 
 /** A leaf that is brought may be the one from before the rotation turned round, with the change that was on its way still to come. */

@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { encodePrivateKey } from '../../src/pki/keys.ts';
 import { parseCertificate } from '../../src/pki/certificate.ts';
-import type { Authority } from '../../src/pki/issue.ts';
+import type { SigningAuthority } from '../../src/pki/issue.ts';
 import { authority, DAY, type Leaf, leafOf, NOW, serialOf } from '../pki/support.ts';
 import { testBed } from './bed.ts';
 import { disorders, held, lapses, Links, Mesh } from './rotating.ts';
@@ -24,7 +24,7 @@ const importsOf = (...numbers: readonly number[]) => ({
 });
 
 /** Puts CAs of these numbers into Secrets. */
-async function bringCas(here: Scene, ...numbers: readonly number[]): Promise<Authority[]> {
+async function bringCas(here: Scene, ...numbers: readonly number[]): Promise<SigningAuthority[]> {
   return Promise.all(
     numbers.map(async (number) => {
       const made = await authority(`Corporate ${number}`);

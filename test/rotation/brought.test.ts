@@ -104,3 +104,32 @@ test('who brings none any more comes with a leaf that was signed under the grant
   mesh.look(A);
   expect(decide().findings.get(A)).toMatchObject({ ok: true });
 });
+
+test('of a generation without its key nobody can see who trusts it: a word is asked for, where nothing else is amiss', () => {
+  const keyless = { ...mesh.ledger.generations[1], withoutKey: true } as (typeof mesh.ledger.generations)[1];
+  if (keyless === undefined) throw new Error('there is generation 1');
+  mesh.ledger = { ...mesh.ledger, generations: { ...mesh.ledger.generations, 1: keyless } };
+  bring();
+  mesh.until(({ rotation }) => rotation?.stage === 'Drop');
+  mesh.until(({ roster }) => [...roster.values()].some(({ grant }) => grant === 'Open'));
+  const open = [A, B, C].find((member) => mesh.ledger.roster.get(member)?.grant === 'Open') ?? A;
+  mesh.beginWrite(open, true);
+  mesh.finish(0);
+  mesh.deliver(open);
+  expect(decide().findings.get(open), 'the next look comes first').toMatchObject({ ok: false, reason: 'Outdated' });
+  mesh.look(open);
+  const finding = decide().findings.get(open);
+  expect(finding).toMatchObject({ ok: false, contrary: false, reason: 'NotAcknowledged' });
+  expect(finding?.ok === false && finding.message).toMatch(
+    /^Generation 1 was imported without its key, so that no look tells whether ns\/\w trusts it\. When you have seen that it uses its Secret, set spec\.members\[name=\w\]\.acknowledged of ReplicationPeer mesh: \{revision: r\d+, generation: 2, stage: Drop, /,
+  );
+  mesh.member(open).dark = true;
+  mesh.look(open);
+  expect(decide().findings.get(open), 'what is amiss besides is told first').toMatchObject({ reason: 'Unreachable' });
+  mesh.member(open).dark = false;
+  for (let i = 0; i < 40 && mesh.ledger.rotation !== null; i++) {
+    round();
+    for (const member of [A, B, C]) mesh.acknowledge(member);
+  }
+  expect(mesh.ledger).toMatchObject({ signer: 2, bundle: [2], rotation: null });
+});

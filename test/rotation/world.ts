@@ -32,6 +32,7 @@ const record = (number: number): GenerationRecord => ({
   secretUid: `uid-${number}`,
   passphraseRef: null,
   imported: false,
+  withoutKey: false,
 });
 
 const BARRED: Blocker = { reason: 'NamespaceNotAllowed', message: 'Its namespace is not allowed.' };
@@ -262,17 +263,19 @@ export class SimulatedMesh {
   #see(key: MemberKey, epoch: number, revision: string): Evidence {
     const { loaded, dark, remembers } = this.member(key);
     const blind = dark || loaded === null;
+    const askable = (number: number): boolean => this.ledger.generations[number]?.withoutKey !== true;
     const refused = blind
       ? []
       : Object.keys(this.ledger.generations)
           .map(Number)
-          .filter((number) => !loaded.bundle.includes(number));
+          .filter((number) => askable(number) && !loaded.bundle.includes(number));
+    const trusted = blind ? [] : loaded.bundle.filter(askable);
     return {
       epoch,
       revision,
       observedAt: this.now,
       presents: blind ? null : { fingerprint: loaded.fingerprint, generation: loaded.leaf },
-      trusts: blind ? { listening: [], dialling: [] } : { listening: loaded.bundle, dialling: loaded.bundle },
+      trusts: { listening: trusted, dialling: trusted },
       refuses: { fresh: refused, resumed: remembers === 'no' ? refused : [] },
       resumes: remembers === 'yes' ? refused : [],
       reason: blind ? 'Unreachable' : '',

@@ -149,9 +149,14 @@ async function signLeaf(
 ): Promise<ProvidedLeaf> {
   const record = ledger.generations[generation];
   if (record === undefined) throw new Error(`the ledger of ${facts.ca} does not name generation ${generation}`);
-  const authority = await authorities.get(refOf(facts.ca), generation, record, signal);
-  if (now < authority.certificate.notBefore || now >= authority.certificate.notAfter) {
-    const when = now < authority.certificate.notBefore ? 'is not valid yet' : 'has expired';
+  const { certificate: ca, key: caKey } = await authorities.get(refOf(facts.ca), generation, record, signal);
+  if (caKey === null)
+    throw new Refusal(
+      'LeafUnavailable',
+      `Generation ${generation} of ReplicationCA ${facts.ca} has no key here, so nothing is signed with it. Name a leaf of it in spec.provided.`,
+    );
+  if (now < ca.notBefore || now >= ca.notAfter) {
+    const when = now < ca.notBefore ? 'is not valid yet' : 'has expired';
     throw new Refusal(
       'Expired',
       `Generation ${generation} of ReplicationCA ${facts.ca} ${when} by the operator's clock (${new Date(now).toISOString()}), so nothing is signed with it. Check the clock, or rotate the CA.`,
@@ -161,7 +166,7 @@ async function signLeaf(
   try {
     const key = await generatePrivateKey(wish.key);
     const certificate = issueLeaf({
-      authority,
+      authority: { certificate: ca, key: caKey },
       publicKey: createPublicKey(key),
       subject: wish.subject,
       dnsNames: wish.dnsNames,

@@ -134,12 +134,13 @@ type Supply =
     };
 
 function supplyOf(
-  { certificate, brought }: CertificateFacts,
+  { certificate, brought: found }: CertificateFacts,
   { ledger, generations }: Issuing,
   leaf: number,
   now: number,
 ): Supply {
-  if (brought === null || !isBrought(certificate, ledger.generations[leaf])) return { kind: 'signed' };
+  if (!isBrought(certificate, ledger.generations[leaf])) return { kind: 'signed' };
+  const brought = found ?? [];
   const { namespace, name } = certificate.metadata;
   const ca = generations.get(leaf);
   const wakes = brought.flatMap(({ until }) => (until === null || until <= now ? [] : until));

@@ -138,7 +138,6 @@ function broughtBy(
   generations: ReadonlyMap<number, Certificate>,
   brought: readonly Brought[] | null,
 ): CertificateFact['brought'] {
-  if (certificate.spec.provided === undefined) return NOTHING;
   const found = new Map<number, Blocker | null>();
   for (const [number, ca] of generations) {
     if (!isBrought(certificate, ledger.generations[number])) continue;

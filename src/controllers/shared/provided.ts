@@ -174,7 +174,8 @@ function tellsOf(judged: readonly Judged[]): string {
 
 /** Whether a leaf of this generation is the user's to bring: who has minted a generation has its key, and nobody else. */
 export function isBrought({ spec }: Pick<ClusterCertificate, 'spec'>, record: GenerationRecord | undefined): boolean {
-  return record?.imported === true && providedSecretsOf(spec).length > 0;
+  if (record === undefined) return false;
+  return record.withoutKey || (record.imported && providedSecretsOf(spec).length > 0);
 }
 
 /** Among what is brought the newest leaf that this CA has signed; null: none. */

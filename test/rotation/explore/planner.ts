@@ -67,6 +67,7 @@ const record = (number: number): GenerationRecord => ({
   secretUid: `uid-${number}`,
   passphraseRef: null,
   imported: false,
+  withoutKey: false,
 });
 const records = Array.from({ length: 32 }, (_, number) => record(number));
 const lists: readonly (readonly number[])[] = Array.from({ length: 512 }, (_, set) => listed(set));
