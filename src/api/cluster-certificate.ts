@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Definition } from './definition.ts';
 import {
+  atomic,
   conditions,
   type DeepReadonly,
   DELETION_POLICIES,
@@ -100,6 +101,21 @@ const secretTemplate = z.object({
     ),
 });
 
+const MAX_PROVIDED = 8;
+
+const provided = z.object({
+  secretRef: z
+    .object({
+      name: objectName().describe(
+        "Name of the Secret, in the certificate's own namespace. Required. Example: vast1-g2",
+      ),
+    })
+    .describe(
+      'Secret of yours with a leaf, alone, under tls.crt and its key, not encrypted, under tls.key, PEM. Required. ' +
+        'Example: {name: vast1-g2}',
+    ),
+});
+
 const spec = withRules(
   z.object({
     caRef: caRef.describe('The ReplicationCA whose mesh this member belongs to. Immutable. Required.'),
@@ -142,6 +158,15 @@ const spec = withRules(
       .optional()
       .describe(
         'A leaf issued before this instant (RFC 3339) is replaced. Default: none. Example: 2026-10-05T00:00:00Z',
+      ),
+    provided: atomic(provided, 1, MAX_PROVIDED)
+      .optional()
+      .describe(
+        `Leaves that you bring, at most ${MAX_PROVIDED}, for generations that were imported: they are judged and never altered, and the ` +
+          'newest of the right generation is delivered; several may lie ready for generations to come. commonName and privateKey, where ' +
+          'they are set, and all dnsNames, ipAddresses and uris are demanded of each; subject, duration and reissueBefore are for ' +
+          'generations that are minted, whose leaves are issued as ever. Default: every leaf is issued. ' +
+          'Example: [{secretRef: {name: vast1-g1}}, {secretRef: {name: vast1-g2}}]',
       ),
     secretName: objectName()
       .optional()

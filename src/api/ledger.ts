@@ -21,6 +21,8 @@ export interface GenerationRecord {
   readonly passphraseRef: { readonly name: string; readonly key: string } | null;
   /** Whether it was made elsewhere, and copied from a Secret of the user's. */
   readonly imported: boolean;
+  /** Whether its key is not here: others sign with it, and nobody here can. */
+  readonly withoutKey: boolean;
 }
 
 /**
@@ -172,6 +174,7 @@ const headSchema = z.strictObject({
         secretUid: word,
         passphraseRef: z.strictObject({ name: word, key: word }).nullable(),
         imported: z.boolean().default(false), // ledgers of before CAs could be imported have none
+        withoutKey: z.boolean().default(false), // and those of before they could be without their keys
       }),
     )
     .refine((records) => Object.keys(records).every((key) => /^[1-9][0-9]{0,5}$/.test(key)), {

@@ -78,6 +78,8 @@ export const ROLES = {
 export const ANNOTATIONS = {
   /** Ledger epoch under which the content was written; never goes back. */
   epoch: 'replicert.io/epoch',
+  /** Ledger epoch under which the leaf was signed; 0: it was not signed here, but brought. */
+  leafEpoch: 'replicert.io/leaf-epoch',
   /** UID of the ClusterCertificate that owns the Secret. */
   certificateUid: 'replicert.io/certificate-uid',
   /** What becomes of the Secret when its ClusterCertificate is deleted: Retain or Delete. */

@@ -52,14 +52,15 @@ const passphraseSecretRef = z.object({
     .describe('Key inside the Secret. Default: passphrase. Example: passphrase'),
 });
 
-const imported = z.object({
+const importedFields = z.object({
   generation: generationNumber().describe('The number that this CA gets. Required. Example: 1'),
   secretRef: z
     .object({
       name: objectName().describe("Name of the Secret, in the CA's namespace. Required. Example: corp-ca"),
     })
     .describe(
-      'Secret with the self-signed certificate of the CA under tls.crt and its key under tls.key, PEM. Needed until it is copied. ' +
+      'Secret with the self-signed certificate of the CA under tls.crt and its key under tls.key, PEM; with withoutKey the certificate is ' +
+        'enough. Needed until it is copied. ' +
         'Required. Example: {name: corp-ca}',
     ),
   passphraseSecretRef: passphraseSecretRef
@@ -75,6 +76,21 @@ const imported = z.object({
       'true says that this CA signs for the members of this mesh and for nobody else: every member lets in whoever has a certificate ' +
         'of it. Some profiles demand it; elsewhere its lack is an event, NotDedicated. Default: false. Example: true',
     ),
+  withoutKey: z
+    .boolean()
+    .optional()
+    .describe(
+      'true says that its key stays where it is: only the certificate is read and copied, and every leaf of this generation is one that ' +
+        'its ClusterCertificate brings (provided). Whether members trust it cannot be probed: they are acknowledged. Default: false. ' +
+        'Example: true',
+    ),
+});
+
+const imported = withRules(importedFields, {
+  cel: '!has(self.passphraseSecretRef) || !has(self.withoutKey) || !self.withoutKey',
+  says: 'must be absent with withoutKey: the key is not read; take one of the two out',
+  at: 'passphraseSecretRef',
+  holds: ({ passphraseSecretRef, withoutKey }) => passphraseSecretRef === undefined || withoutKey !== true,
 });
 
 const NAMESPACE_OR_ALL = {

@@ -53,6 +53,8 @@ export const CONDITION_REASONS = {
   NotNamedByPeer: 'A certificate from another namespace is issued once a ReplicationPeer beside the CA names it.',
   SecretConflict: 'The Secret of that name is not ours, or belongs to another certificate.',
   OutputConflict: 'A Secret or ConfigMap of spec.outputObjects is not ours, or belongs to another certificate.',
+  LeafUnavailable:
+    'No leaf of the generation that is needed is in the Secrets of spec.provided, or it is refused; the message says why.',
   PasswordUnavailable: 'The password Secret of an output is missing, lacks the key, or holds what no reader takes.',
   CertificateNotFound: 'A member names no ClusterCertificate.',
   MixedCA: 'The members of one peer use different ReplicationCAs.',
@@ -100,6 +102,9 @@ export const EVENT_REASONS = {
   MemberLeft: 'A member left the mesh; its leaf stays accepted until its generation is dropped.',
   Issued: 'A leaf was issued.',
   Renewed: 'A leaf was replaced by one of the same generation.',
+  Provided: 'A leaf from a Secret of spec.provided was put into the Secret of its member.',
+  LeafRefused:
+    'What a Secret of spec.provided holds cannot be given to its member; the note names the rule and the remedy.',
   BundleWritten: 'The bundle in a Secret was written, because it changed or a grant is to be seen.',
   SecretRepaired: 'The content of a Secret was put right.',
   OutputsWritten:

@@ -11,6 +11,7 @@ import { Authorities } from './shared/authorities.ts';
 import { controllerClock } from './shared/clock.ts';
 import type { Teller } from './shared/invalid.ts';
 import { Ledgers } from './shared/ledgers.ts';
+import { ProvidedLeaves } from './shared/provided.ts';
 import { Rights } from './shared/rights.ts';
 import { Verdicts } from './shared/verdicts.ts';
 import { World } from './shared/world.ts';
@@ -26,6 +27,9 @@ export interface OperatorOptions {
 const CONCURRENCY: Readonly<Record<Kind, number>> = { ReplicationCA: 4, ClusterCertificate: 32, ReplicationPeer: 64 };
 /** A peer with many dark endpoints takes its time: three minutes as a rule, twelve with the longest timeout, and what is done besides. */
 const PEER_DEADLINE = 780_000;
+
+/** A CA is looked at once for what many of its members bring, in milliseconds. */
+const TOGETHER = 200;
 
 /** The three controllers over one world. It looks as soon as it is started, and acts once it leads. */
 export class Operator {
@@ -67,6 +71,10 @@ export class Operator {
       rights: this.#rights,
       verdicts: new Verdicts((ca) => {
         for (const key of this.#world.certificatesOf(ca)) queues.ClusterCertificate.add(key, { low: true });
+      }),
+      provided: new ProvidedLeaves(client, this.#world.userSecrets, (ca) => {
+        // Many may be judged at a time.
+        queues.ReplicationCA.addAfter(ca, TOGETHER, { low: true });
       }),
       tell,
       clock: controllerClock(client, Date.now),

@@ -63,6 +63,11 @@ function addressOctets(address: string): Buffer {
   return Buffer.from([...front, ...Array<number>(16 - front.length - back.length).fill(0), ...back]);
 }
 
+/** Whether two texts are the same address: IPv6 addresses have many spellings. @throws PkiError `InvalidAlternativeName` */
+export function sameAddress(one: string, other: string): boolean {
+  return addressOctets(one).equals(addressOctets(other));
+}
+
 /** Octets of colon-separated groups, the last of which may be a dotted IPv4 address. */
 function groupOctets(groups: string): number[] {
   if (groups === '') return [];

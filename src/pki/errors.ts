@@ -13,7 +13,8 @@ export type PkiReason =
   | 'InvalidAlternativeName'
   | 'InvalidValidity'
   | 'InvalidSerial'
-  | 'InvalidAuthority';
+  | 'InvalidAuthority'
+  | 'InvalidLeaf';
 
 /**
  * A refusal. The message names the rule and the remedy, and never carries key material or a passphrase:

@@ -1,7 +1,7 @@
 /** CAs that were made elsewhere: what they must be before they may sign here. Each refusal names the rule and the remedy. */
 import { type Certificate, parseCertificates, signatureVerifies } from './certificate.ts';
 import { PkiError } from './errors.ts';
-import type { Authority } from './issue.ts';
+import type { SigningAuthority } from './issue.ts';
 import { decodePrivateKey, keyMatches, keySpecOf } from './keys.ts';
 
 /** Both go into every leaf, and a leaf that is too large is not read any more. In octets. */
@@ -25,10 +25,8 @@ export interface ImportedFiles {
  * @param now epoch milliseconds
  * @throws PkiError what the parts are refused for when they are read, `PassphraseRequired` and `WrongPassphrase` among that; `InvalidAuthority`
  */
-export function readImported(files: ImportedFiles, now: number): Authority {
-  const certificate = readRoot(files.certificate);
-  const objection = objectionTo(certificate, now);
-  if (objection !== null) throw new PkiError('InvalidAuthority', objection);
+export function readImported(files: ImportedFiles, now: number): SigningAuthority {
+  const certificate = readImportedCertificate(files.certificate, now);
   const key = decodePrivateKey(files.privateKey, files.passphrase ?? undefined);
   if (!keyMatches(certificate, key)) {
     throw new PkiError(
@@ -37,6 +35,18 @@ export function readImported(files: ImportedFiles, now: number): Authority {
     );
   }
   return { certificate, key };
+}
+
+/**
+ * The same of a CA whose key stays elsewhere.
+ * @param pem of the root alone
+ * @throws PkiError what it is refused for when it is read; `InvalidAuthority`
+ */
+export function readImportedCertificate(pem: string, now: number): Certificate {
+  const certificate = readRoot(pem);
+  const objection = objectionTo(certificate, now);
+  if (objection !== null) throw new PkiError('InvalidAuthority', objection);
+  return certificate;
 }
 
 function readRoot(pem: string): Certificate {

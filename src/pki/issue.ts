@@ -20,9 +20,14 @@ import { encodeSubject, type Subject } from './name.ts';
 
 export type { Subject };
 
-/** A CA that can sign: its certificate and its private key. */
+/** A CA: its certificate, and its private key; null: that is not here, and others sign with it. */
 export interface Authority {
   readonly certificate: Certificate;
+  readonly key: KeyObject | null;
+}
+
+/** A CA that can sign. */
+export interface SigningAuthority extends Authority {
   readonly key: KeyObject;
 }
 
@@ -44,7 +49,7 @@ export interface CaRequest extends Validity, Numbered {
 }
 
 export interface LeafRequest extends Validity, Numbered, AlternativeNames {
-  readonly authority: Authority;
+  readonly authority: SigningAuthority;
   /** The leaf's public key. */
   readonly publicKey: KeyObject;
   readonly subject: Subject;
@@ -91,7 +96,28 @@ export function issueCa(request: CaRequest): Certificate {
  */
 export function issueLeaf(request: LeafRequest): Certificate {
   const { certificate: ca, key } = request.authority;
-  const authorityKeyId = checkAuthority(request.authority);
+  const leaf = leafBelow(ca, checkAuthority(request.authority), key, request);
+  rememberSignature(leaf, ca);
+  return leaf;
+}
+
+/**
+ * A leaf that names a CA as its issuer whose key is not here: for rehearsals of what verifiers make of it, as if that had signed. It must
+ * never be given to anybody, who would refuse it.
+ * @param key signs in its place: that is a signature of nobody, which only this process takes for the CA's
+ */
+export function rehearseLeaf(ca: Certificate, key: KeyObject, request: Omit<LeafRequest, 'authority'>): Certificate {
+  const leaf = leafBelow(ca, Buffer.from(ca.subjectKeyId ?? '', 'hex'), key, request);
+  rememberSignature(leaf, ca);
+  return leaf;
+}
+
+function leafBelow(
+  ca: Certificate,
+  authorityKeyId: Buffer,
+  key: KeyObject,
+  request: Omit<LeafRequest, 'authority'>,
+): Certificate {
   const notAfter = Math.min(request.notAfter, ca.notAfter);
   const { info, keyId, spec } = publicKeyParts(request.publicKey);
   const names = encodeAlternativeNames(request);
@@ -103,7 +129,7 @@ export function issueLeaf(request: LeafRequest): Certificate {
     extension(OID.authorityKeyId, false, sequence(element(contextTag(0, 'primitive'), authorityKeyId))),
     ...(names === null ? [] : [extension(OID.subjectAltName, false, names)]),
   );
-  const leaf = signed(key, (algorithm) => [
+  return signed(key, (algorithm) => [
     serialNumber(request),
     algorithm,
     Buffer.from(ca.rawSubject, 'hex'),
@@ -112,8 +138,6 @@ export function issueLeaf(request: LeafRequest): Certificate {
     info,
     element(EXTENSIONS, extensions),
   ]);
-  rememberSignature(leaf, ca);
-  return leaf;
 }
 
 /** DER of a subject as it will stand in a certificate, hex: comparable with `rawSubject`. */
@@ -233,7 +257,7 @@ function signed(key: KeyObject, fields: (algorithm: Buffer) => readonly Buffer[]
 const matched = new WeakMap<KeyObject, string>();
 
 /** @returns the key identifier that leaves of this CA name */
-function checkAuthority({ certificate, key }: Authority): Buffer {
+function checkAuthority({ certificate, key }: SigningAuthority): Buffer {
   const refuse = (why: string): PkiError =>
     new PkiError('InvalidAuthority', `${certificate.subject} cannot sign: ${why}`);
   if (!certificate.isCa) throw refuse('it is not a CA certificate');

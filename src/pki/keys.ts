@@ -79,6 +79,12 @@ export function sameKeySpec(a: KeySpec | null, b: KeySpec | null): boolean {
   return a.algorithm === b.algorithm && a.size === b.size;
 }
 
+/** What a kind of key is called, e.g. `ECDSA 256`. */
+export function keySpecName(spec: KeySpec | null): string {
+  if (spec === null) return 'of another kind';
+  return spec.algorithm === 'Ed25519' ? spec.algorithm : `${spec.algorithm} ${spec.size}`;
+}
+
 const PEM_LABELS = {
   PKCS8: 'PRIVATE KEY',
   PKCS1: 'RSA PRIVATE KEY',

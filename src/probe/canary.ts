@@ -4,7 +4,7 @@
  */
 import { type KeyObject, createPublicKey } from 'node:crypto';
 import type { Certificate } from '../pki/certificate.ts';
-import { type Authority, issueCa, issueLeaf, newSerial } from '../pki/issue.ts';
+import { type SigningAuthority, issueCa, issueLeaf, newSerial } from '../pki/issue.ts';
 import { type KeySpec, encodePrivateKey, generatePrivateKey, keySpecOf } from '../pki/keys.ts';
 
 export interface Canary {
@@ -33,7 +33,7 @@ const CONTROL_RENEW_MS = 24 * 3_600_000;
  * @param key the canary's own private key; any number of canaries may share it
  * @throws PkiError when the authority cannot sign
  */
-function issueCanary(request: { authority: Authority; key: KeyObject; now: number; random: Random }): Canary {
+function issueCanary(request: { authority: SigningAuthority; key: KeyObject; now: number; random: Random }): Canary {
   const { authority, key, now, random } = request;
   const { notBefore, notAfter } = authority.certificate;
   const certificate = issueLeaf({
@@ -65,7 +65,7 @@ export interface CanarySet {
 export class Canaries {
   readonly #random: Random;
   readonly #keys = new Map<string, Promise<KeyObject>>();
-  readonly #controls = new Map<string, Promise<Authority>>();
+  readonly #controls = new Map<string, Promise<SigningAuthority>>();
 
   constructor(random: Random) {
     this.#random = random;
@@ -78,7 +78,7 @@ export class Canaries {
    * @throws PkiError when a generation cannot sign
    */
   async make(request: {
-    authorities: ReadonlyMap<number, Authority>;
+    authorities: ReadonlyMap<number, SigningAuthority>;
     like: Certificate | null;
     now: number;
   }): Promise<CanarySet> {
@@ -87,15 +87,15 @@ export class Canaries {
     const newest = authorities.get(Math.max(...authorities.keys()));
     const key = await once(this.#keys, kind, () => generatePrivateKey(kind));
     const authority = await this.#control(kindOf(newest?.key) ?? kind, now);
-    const sign = (by: Authority): Canary => issueCanary({ authority: by, key, now, random: this.#random });
+    const sign = (by: SigningAuthority): Canary => issueCanary({ authority: by, key, now, random: this.#random });
     return {
       control: sign(authority),
       candidates: new Map([...authorities].map(([generation, by]) => [generation, sign(by)])),
     };
   }
 
-  async #control(kind: KeySpec, now: number): Promise<Authority> {
-    const make = (): Promise<Authority> => makeControl(kind, now, this.#random);
+  async #control(kind: KeySpec, now: number): Promise<SigningAuthority> {
+    const make = (): Promise<SigningAuthority> => makeControl(kind, now, this.#random);
     const known = await once(this.#controls, kind, make);
     if (known.certificate.notAfter - now > CONTROL_RENEW_MS) return known;
     this.#controls.delete(JSON.stringify(kind));
@@ -120,7 +120,7 @@ function once<T>(kept: Map<string, Promise<T>>, kind: KeySpec, make: () => Promi
   return made;
 }
 
-async function makeControl(kind: KeySpec, now: number, random: Random): Promise<Authority> {
+async function makeControl(kind: KeySpec, now: number, random: Random): Promise<SigningAuthority> {
   const key = await generatePrivateKey(kind);
   const certificate = issueCa({
     key,

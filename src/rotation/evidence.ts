@@ -60,6 +60,7 @@ export function neededForGrant(rotation: Rotation): readonly Question[] {
  * Asks every witness of a member all questions; the first answer that is not *yes* is the finding, a seen no before an unknown. What is
  * unknown may be acknowledged.
  * @param sinceEpoch evidence of an older epoch is unknown: the question was asked later
+ * @param alike its leaf may be one from before, so that no look can tell what has arrived from what is on its way
  */
 export function ask(
   facts: Facts,
@@ -69,6 +70,7 @@ export function ask(
   questions: readonly Question[],
   sinceEpoch: number,
   now: number,
+  { alike = false }: { readonly alike?: boolean } = {},
 ): Finding {
   if (questions.length === 0) return OK;
   if (secret === null) return missingSecret(facts, member);
@@ -79,10 +81,16 @@ export function ask(
       `${member} is in no ReplicationPeer of the CA's namespace, so nothing is known of it. Add it to spec.members of one.`,
     );
   }
+  const unaskable = questions.find(
+    ({ kind, generation }) => kind !== 'presents' && facts.ledger.generations[generation]?.withoutKey === true,
+  );
   return worst(
     witnesses.map((witness) => {
-      const found = look(witness, secret, questions, sinceEpoch, now);
-      return found.ok || found.contrary ? found : acknowledge(witness, secret, questions, rotation, found, now);
+      const seen = look(witness, secret, questions, sinceEpoch, now);
+      const found = alike && seen.ok ? indistinct(witness, secret, rotation) : seen;
+      if (found.ok || found.contrary) return found;
+      const told = unaskable === undefined ? found : unasked(witness, secret, rotation, unaskable.generation, found);
+      return acknowledge(witness, secret, questions, rotation, told, now);
     }),
   );
 }
@@ -105,7 +113,7 @@ function acknowledge(
   unknownBecause: Finding,
   now: number,
 ): Finding {
-  const { acknowledged, evidence, member, name, peer, probed } = witness;
+  const { acknowledged, evidence, member, probed } = witness;
   const { stage, to } = rotation;
   const counts =
     acknowledged !== null &&
@@ -118,7 +126,7 @@ function acknowledge(
     if (probed) return unknownBecause;
     return unknown(
       'NotAcknowledged',
-      `${member} is not probed. When you have seen that it uses its Secret, set spec.members[name=${name}].acknowledged of ReplicationPeer ${peer}: {revision: ${secret.revision}, generation: ${to}, stage: ${stage}, by: <you>, reason: <how>, expires: <when>}.`,
+      `${member} is not probed. When you have seen that it uses its Secret, ${toAcknowledge(witness, secret, rotation)}`,
     );
   }
   if (evidence !== null && evidence.revision === secret.revision) {
@@ -131,6 +139,34 @@ function acknowledge(
   const writer = manager === null ? '' : `, written down by field manager ${manager}`;
   const claim = `${stage} to generation ${to}: ${by} claims that ${member} uses revision ${secret.revision} of its Secret (${reason}${writer}); it counts until ${rfc3339(expires)}`;
   return { ok: true, claims: [claim] };
+}
+
+/** The line to commit. */
+function toAcknowledge({ name, peer }: Witness, { revision }: SecretFact, { to, stage }: Rotation): string {
+  return `set spec.members[name=${name}].acknowledged of ReplicationPeer ${peer}: {revision: ${revision}, generation: ${to}, stage: ${stage}, by: <you>, reason: <how>, expires: <when>}.`;
+}
+
+/** What nobody can ask, for the key is not here: where nothing else is amiss, that is what keeps it unknown. */
+function unasked(
+  witness: Witness,
+  secret: SecretFact,
+  rotation: Rotation,
+  generation: number,
+  found: Blocker & { readonly ok: false; readonly contrary: boolean },
+): Finding {
+  if (found.reason !== 'Unknown' && found.reason !== 'NotAsked') return found;
+  return unknown(
+    'NotAcknowledged',
+    `Generation ${generation} was imported without its key, so that no look tells whether ${witness.member} trusts it. When you have seen that it uses its Secret, ${toAcknowledge(witness, secret, rotation)}`,
+  );
+}
+
+/** A leaf that is brought may be the one from before the rotation turned round, with the change that was on its way still to come. */
+function indistinct(witness: Witness, secret: SecretFact, rotation: Rotation): Finding {
+  return unknown(
+    'NotAcknowledged',
+    `The rotation turned round while a change of ${witness.member} was on its way, and its leaf is one that it may have had before: no look tells whether that change is still to come. Make it load its Secret once more (restart it). When you have seen that it uses it, ${toAcknowledge(witness, secret, rotation)}`,
+  );
 }
 
 /** Whether a member that uses this content answers yes. */

@@ -10,6 +10,8 @@ export interface SecretFact {
   /** Hash of the content and its epoch: what evidence and acknowledgements refer to. */
   readonly revision: string;
   readonly leafFingerprint: string;
+  /** Ledger epoch under which its leaf was signed; 0: it was brought, so the member may have had the same one before. */
+  readonly leafEpoch: number;
   readonly leafNotAfter: number;
   /** The generation that signed the leaf; null when no generation of the ledger did. */
   readonly leaf: number | null;
@@ -23,6 +25,8 @@ export interface CertificateFact {
   /** Null: it may be served. Otherwise why it is not taken into the roster, and gets no grant. */
   readonly barred: Blocker | null;
   readonly secret: SecretFact | null;
+  /** Generations of which its leaf is the user's to bring: null where it is there, else why it is not. Of all others leaves are signed. */
+  readonly brought: ReadonlyMap<number, Blocker | null>;
 }
 
 /** The ends of edges that a member is in one peer: a role is asked for only when it is played. */

@@ -1,7 +1,7 @@
 import type { Ledger, RosterEntry, Rotation } from '../api/ledger.ts';
 import { contentOf, sameBundle } from './content.ts';
 import { ask, type Finding, neededForGrant, OK, proofOf, proofOfReopened } from './evidence.ts';
-import type { Blocker, Facts, MemberKey, SecretFact } from './facts.ts';
+import type { Blocker, CertificateFact, Facts, MemberKey, SecretFact } from './facts.ts';
 import { cut, inventory } from './matrix.ts';
 import { names, type Story } from './story.ts';
 
@@ -38,6 +38,8 @@ function findProof(facts: Facts, rotation: Rotation, member: MemberKey, entry: R
   const { barred, secret } = certificate;
   if (barred !== null && (isWaiting(entry) || secret === null || !written(secret, entry)))
     return barredBy(barred, member, entry);
+  const lack = isWaiting(entry) ? lackOf(certificate, contentOf(rotation).leaf) : null;
+  if (lack !== null) return { ok: false, contrary: false, ...lack };
   if (isWaiting(entry)) {
     const message =
       entry.grant === null
@@ -54,8 +56,14 @@ function findProof(facts: Facts, rotation: Rotation, member: MemberKey, entry: R
     };
   }
   const since = isOpen(entry) ? entry.since : rotation.provenEpoch;
-  const questions = entry.grant === 'Reopened' ? proofOfReopened(rotation) : proofOf(rotation);
-  return ask(facts, rotation, member, secret, questions, since, now);
+  if (entry.grant !== 'Reopened') return ask(facts, rotation, member, secret, proofOf(rotation), since, now);
+  const alike = secret !== null && secret.leafEpoch < entry.since;
+  return ask(facts, rotation, member, secret, proofOfReopened(rotation), since, now, { alike });
+}
+
+/** Why the leaf that a grant would give cannot be given: it is to be brought, and is not there. One that is in use needs nothing. */
+function lackOf({ secret, brought }: CertificateFact, leaf: number): Blocker | null {
+  return secret?.leaf === leaf ? null : (brought.get(leaf) ?? null);
 }
 
 /** A member that may not be served any more is not waited for in vain: whoever owns the CA can let it go. */
@@ -138,7 +146,7 @@ export function chooseGrants(facts: Facts, rotating: Rotating, findings: Finding
     const members: MemberKey[] = [];
     for (const member of candidates) {
       if (members.length === most) break;
-      if (!deliverable(facts, member)) continue;
+      if (!deliverable(facts, member, content.leaf)) continue;
       const blocker = cut(facts, stock, content, member, now);
       if (blocker === null) members.push(member);
       else held.set(member, { ok: false, contrary: false, ...blocker });
@@ -150,8 +158,9 @@ export function chooseGrants(facts: Facts, rotating: Rotating, findings: Finding
 }
 
 /** A grant that nobody can act on would only hold a slot. */
-function deliverable(facts: Facts, member: MemberKey): boolean {
-  return facts.certificates.get(member)?.barred === null;
+function deliverable(facts: Facts, member: MemberKey, leaf: number): boolean {
+  const certificate = facts.certificates.get(member);
+  return certificate !== undefined && certificate.barred === null && lackOf(certificate, leaf) === null;
 }
 
 /** Opens grants: from now on the ledger says that these Secrets are to hold the stage's content. */

@@ -19,6 +19,7 @@ const record = (number: number) => ({
   secretUid: `uid-of-${number}`,
   passphraseRef: number % 2 === 0 ? { name: 'pass', key: 'passphrase' } : null,
   imported: number % 3 === 0,
+  withoutKey: number % 6 === 0,
 });
 const member = (change: Partial<RosterEntry> = {}): RosterEntry => ({
   uid: 'u',
@@ -113,6 +114,11 @@ describe('what is encoded', () => {
   test('of before CAs could be imported has none that was', () => {
     const { generations } = decodeLedger(encodeLedger(appending).replaceAll(/,"imported":(true|false)/g, ''));
     expect(Object.values(generations).map(({ imported }) => imported)).toEqual([false, false]);
+  });
+
+  test('of before CAs could be without their keys has all of them', () => {
+    const { generations } = decodeLedger(encodeLedger(appending).replaceAll(/,"withoutKey":(true|false)/g, ''));
+    expect(Object.values(generations).map(({ withoutKey }) => withoutKey)).toEqual([false, false]);
   });
 
   test('is the same text whatever the order of the roster', () => {

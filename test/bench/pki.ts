@@ -5,7 +5,7 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, X509Certificate } from 'node:crypto';
 import { checkBundle, verifiesUnder } from '../../src/pki/bundle.ts';
 import { type Certificate, parseCertificate, parseCertificates, signedBy } from '../../src/pki/certificate.ts';
-import { type Authority, issueCa, issueLeaf, newSerial } from '../../src/pki/issue.ts';
+import { type SigningAuthority, issueCa, issueLeaf, newSerial } from '../../src/pki/issue.ts';
 import {
   decodePrivateKey,
   encodePrivateKey,
@@ -47,7 +47,7 @@ function measure(name: string, runs: number, action: (run: number) => unknown): 
   report(name, median(samples));
 }
 
-function newAuthority(name: string, key: KeyObject): Authority {
+function newAuthority(name: string, key: KeyObject): SigningAuthority {
   const serial = newSerial(randomBytes);
   return {
     key,
@@ -55,7 +55,7 @@ function newAuthority(name: string, key: KeyObject): Authority {
   };
 }
 
-function newLeaf(authority: Authority, key: KeyObject): Certificate {
+function newLeaf(authority: SigningAuthority, key: KeyObject): Certificate {
   return issueLeaf({
     authority,
     publicKey: createPublicKey(key),
@@ -72,7 +72,7 @@ function newLeaf(authority: Authority, key: KeyObject): Certificate {
 const newP256 = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey;
 
 console.log('milliseconds (median)\n');
-const authorities: Authority[] = [];
+const authorities: SigningAuthority[] = [];
 const leafKey = newP256();
 for (const spec of SPECS) {
   const kind = spec.algorithm === 'Ed25519' ? spec.algorithm : `${spec.algorithm} ${spec.size}`;

@@ -31,6 +31,7 @@ test('a ledger of another namespace that names the same Secret and UID is not gi
     fingerprint: certificate.fingerprint,
     passphraseRef: null,
     imported: false,
+    withoutKey: false,
   };
   const known = await authorities.get(ca, 1, record, signal);
   expect(known.certificate.fingerprint).toBe(certificate.fingerprint);

@@ -57,6 +57,15 @@ test('a member that refuses what the other presents: both edges fail, and why is
   });
 });
 
+test('whether a generation is trusted of which nobody here has the key is not seen, and said so', () => {
+  expect(told({ trusts: { listening: [2], dialling: [2] } })).toMatchObject({
+    verified: 'Unknown',
+    reason: 'EdgesUnknown',
+    message:
+      '0 of 2 edges were seen to work. a -> b: It is not seen whether b trusts generation 1, of which a presents a leaf.',
+  });
+});
+
 test('a member whose addresses differ fails; one that is unsteady, or not seen, is unknown', () => {
   const nothing = { trusts: { listening: [], dialling: [] } };
   expect(told({ reason: 'Contradictory', message: 'b differs' })).toMatchObject({ verified: 'False' });

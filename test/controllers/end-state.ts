@@ -29,7 +29,10 @@ export function endStateOf(scene: Scene, others: readonly Follow<KubeObject>[]):
   }
   for (const secret of scene.secrets.list()) {
     const { labels = {}, annotations = {} } = secret.metadata;
-    const metadata = { ...secret.metadata, annotations: { ...annotations, [ANNOTATIONS.epoch]: 'an epoch' } };
+    const metadata = {
+      ...secret.metadata,
+      annotations: { ...annotations, [ANNOTATIONS.epoch]: 'an epoch', [ANNOTATIONS.leafEpoch]: 'an epoch' },
+    };
     if (labels[LABELS.managedBy] === undefined) add('foreign Secret', secret, {});
     else {
       const { type, immutable } = secret;

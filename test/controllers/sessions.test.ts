@@ -19,6 +19,7 @@ const record = (number: number): GenerationRecord => ({
   secretUid: `uid-${number}`,
   passphraseRef: null,
   imported: false,
+  withoutKey: false,
 });
 
 /** In a rotation from 1 to 2, or as told; b's Secret is to hold this bundle. */

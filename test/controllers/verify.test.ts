@@ -17,7 +17,7 @@ import {
   NO_CLAIMS,
 } from '../../src/controllers/shared/kept-secrets.ts';
 import { encodeBundle } from '../../src/pki/bundle.ts';
-import type { Authority } from '../../src/pki/issue.ts';
+import type { SigningAuthority } from '../../src/pki/issue.ts';
 import { adoptGeneration } from '../../src/rotation/stages.ts';
 import { makeAuthority, makeLeaf } from '../probe/pki.ts';
 
@@ -98,15 +98,16 @@ async function generation(number: number, uid = `g${number}`) {
     secretUid: uid,
     passphraseRef: null,
     imported: false,
+    withoutKey: false,
   };
   return { authority, secret, adopt: (before: Ledger) => adoptGeneration(before, number, record, 0) };
 }
 
-const published = (...bundle: readonly Authority[]) =>
+const published = (...bundle: readonly SigningAuthority[]) =>
   keepTrust(trustConfigMap(CA, encodeBundle(bundle.map(({ certificate }) => certificate))));
 
 /** The Secret of a member in the namespace of a tenant, who may write what he likes there. */
-async function away(signer: Authority, bundle: readonly Authority[], epoch = 1): Promise<KeptSecret> {
+async function away(signer: SigningAuthority, bundle: readonly SigningAuthority[], epoch = 1): Promise<KeptSecret> {
   const parsed = parseObject('ClusterCertificate', {
     apiVersion: API_VERSION,
     kind: 'ClusterCertificate',
@@ -227,6 +228,7 @@ test('only what the ledger does not name is left over, whatever number a label g
     secretUid: 'signer',
     passphraseRef: null,
     imported: false,
+    withoutKey: false,
   };
   const named = { ...EMPTY, highest: 2, signer: 2, bundle: [2], generations: { 2: record } };
   const left = leftovers(named, [kept('signer', 1), kept('old', 1), kept('lost race', 2), kept('to come', 3)]);

@@ -1,7 +1,7 @@
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import tls from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Authority } from '../../src/pki/issue.ts';
+import type { SigningAuthority } from '../../src/pki/issue.ts';
 import { makeAuthority, makeLeaf } from '../probe/pki.ts';
 import type { MemberAddress } from './manifest.ts';
 import { compare, type Credential, show } from './trial.ts';
@@ -10,7 +10,7 @@ const old = await makeAuthority('Old G1');
 const next = await makeAuthority('New G2');
 const stranger = await makeAuthority('Stranger');
 
-async function credential(by: Authority, bundle: readonly Authority[] = [by]): Promise<Credential> {
+async function credential(by: SigningAuthority, bundle: readonly SigningAuthority[] = [by]): Promise<Credential> {
   const { certificate, key } = await makeLeaf(by, 'member');
   return { certificate, key, bundle: bundle.map((each) => each.certificate.pem).join('') };
 }
@@ -19,7 +19,7 @@ let server: Server | null = null;
 afterEach(() => server?.close());
 
 /** An endpoint that lets in the members of one CA and answers them. */
-async function endpoint(trusting: Authority, presenting: Authority): Promise<MemberAddress> {
+async function endpoint(trusting: SigningAuthority, presenting: SigningAuthority): Promise<MemberAddress> {
   const { certificate, key } = await makeLeaf(presenting, 'server');
   const options = { ca: trusting.certificate.pem, cert: certificate, key, requestCert: true, rejectUnauthorized: true };
   return listening(

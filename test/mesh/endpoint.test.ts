@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { encodeBundle } from '../../src/pki/bundle.ts';
-import type { Authority } from '../../src/pki/issue.ts';
+import type { SigningAuthority } from '../../src/pki/issue.ts';
 import { Canaries } from '../../src/probe/canary.ts';
 import { probeEndpoint } from '../../src/probe/probe.ts';
 import { type Identity, makeAuthority, makeLeaf } from '../probe/pki.ts';
@@ -19,8 +19,8 @@ const NAMES = ['a', 'b'] as const;
 type Name = (typeof NAMES)[number];
 
 let root: string;
-let old: Authority;
-let next: Authority;
+let old: SigningAuthority;
+let next: SigningAuthority;
 let ports: Record<Name, number>;
 let mesh: Record<Name, MeshProcess>;
 
@@ -48,7 +48,7 @@ afterEach(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
-async function deliver(name: Name, leaf: Identity, ...trusted: readonly Authority[]): Promise<void> {
+async function deliver(name: Name, leaf: Identity, ...trusted: readonly SigningAuthority[]): Promise<void> {
   const bundle = encodeBundle(trusted.map(({ certificate }) => certificate));
   const data = { 'ca.crt': bundle, 'tls.crt': leaf.certificate, 'tls.key': leaf.key };
   await syncSecretToDir(

@@ -2,13 +2,13 @@ import { X509Certificate } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { checkBundle, encodeBundle, verifiesUnder } from '../../src/pki/bundle.ts';
 import { parseCertificates } from '../../src/pki/certificate.ts';
-import type { Authority } from '../../src/pki/issue.ts';
+import type { SigningAuthority } from '../../src/pki/issue.ts';
 import { type FlawedCa, flawedCa, flawedLeaf } from './flawed.ts';
 import { authority, leafOf, openssl, temporaryDirectory } from './support.ts';
 
 const directory = temporaryDirectory();
 
-const generations: Authority[] = [];
+const generations: SigningAuthority[] = [];
 beforeAll(async () => {
   for (const number of [1, 2, 3, 4]) generations.push(await authority(`Root G${number}`));
 });

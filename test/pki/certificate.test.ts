@@ -3,14 +3,14 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { type Certificate, parseCertificate, parseCertificates, signedBy } from '../../src/pki/certificate.ts';
 import { contextTag, element, objectIdentifier, sequence, Tag, unsignedInteger } from '../../src/pki/der.ts';
 import type { PkiReason } from '../../src/pki/errors.ts';
-import type { Authority } from '../../src/pki/issue.ts';
+import type { SigningAuthority } from '../../src/pki/issue.ts';
 import { encodePrivateKey } from '../../src/pki/keys.ts';
 import { decodePem, encodePem } from '../../src/pki/pem.ts';
 import { flawedCa, flawedLeaf } from './flawed.ts';
 import { authority, type Leaf, leafOf, openssl, refusal, temporaryDirectory } from './support.ts';
 
 const directory = temporaryDirectory();
-let ca: Authority;
+let ca: SigningAuthority;
 let leaf: Leaf;
 
 beforeAll(async () => {

@@ -15,7 +15,7 @@ import {
 } from '../../src/pki/certificate.ts';
 import { contextTag, element, objectIdentifier, sequence, Tag } from '../../src/pki/der.ts';
 import { PkiError } from '../../src/pki/errors.ts';
-import type { Authority } from '../../src/pki/issue.ts';
+import type { SigningAuthority } from '../../src/pki/issue.ts';
 import {
   decodePrivateKey,
   encodePrivateKey,
@@ -26,7 +26,7 @@ import {
 import { decodePem, encodePem } from '../../src/pki/pem.ts';
 import { authority, type Leaf, leafOf } from './support.ts';
 
-let ca: Authority;
+let ca: SigningAuthority;
 let leaf: Leaf;
 let rsaLeaf: Leaf;
 beforeAll(async () => {

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { encodeBundle } from '../../src/pki/bundle.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
 import { encodePrivateKey, generatePrivateKey, keyMatches } from '../../src/pki/keys.ts';
-import type { Authority } from '../../src/pki/issue.ts';
+import type { SigningAuthority } from '../../src/pki/issue.ts';
 import { ACCEPTED, handshakeWithNode, handshakeWithOpenssl, type Party, type PartyFiles } from './mutual-tls.ts';
 import {
   ALL_SPECS,
@@ -24,15 +24,15 @@ const directory = temporaryDirectory();
 /** An older CA and its successor, and one leaf of each kind under both. */
 interface Rotation {
   readonly name: string;
-  readonly older: Authority;
-  readonly newer: Authority;
+  readonly older: SigningAuthority;
+  readonly newer: SigningAuthority;
   readonly leaves: readonly { readonly kind: string; readonly ofOlder: Leaf; readonly ofNewer: Leaf }[];
 }
 
 const rotations: Rotation[] = [];
 
 beforeAll(async () => {
-  const authorities: Authority[] = [];
+  const authorities: SigningAuthority[] = [];
   const leaves: Leaf[][] = [];
   const keys = await Promise.all(ALL_SPECS.map(generatePrivateKey));
   for (const spec of ALL_SPECS) {

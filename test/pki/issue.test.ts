@@ -5,14 +5,14 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parseCertificate, signedBy } from '../../src/pki/certificate.ts';
 import { PkiError } from '../../src/pki/errors.ts';
-import { type Authority, issueCa, newSerial, rawSubjectOf } from '../../src/pki/issue.ts';
+import { type SigningAuthority, issueCa, newSerial, rawSubjectOf } from '../../src/pki/issue.ts';
 import { generatePrivateKey, type KeySpec } from '../../src/pki/keys.ts';
 import { flawedCa } from './flawed.ts';
 import { authority, DAY, leafOf, NOW, openssl, P256, serialOf, specName } from './support.ts';
 
 x509.cryptoProvider.set(webcrypto);
 
-let ca: Authority;
+let ca: SigningAuthority;
 beforeAll(async () => {
   ca = await authority('Replication-Root-CA G1');
 });

@@ -9,7 +9,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { encodeBundle, type VerifierStyle, verifiesUnder } from '../../src/pki/bundle.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
 import { readImported } from '../../src/pki/imported.ts';
-import type { Authority } from '../../src/pki/issue.ts';
+import type { SigningAuthority } from '../../src/pki/issue.ts';
 import type { KeySpec } from '../../src/pki/keys.ts';
 import { lacking, type Program } from '../support/packages.ts';
 import { CASES } from './lookalikes.ts';
@@ -103,7 +103,7 @@ const ours: Question[] = [];
 const lookalikes: Question[] = [];
 
 /** As one command of openssl makes it: without a key usage, and with an authority key identifier. */
-async function importedRoot(): Promise<Authority> {
+async function importedRoot(): Promise<SigningAuthority> {
   const key = directory.write('imported.key', '');
   const recipe = [
     'req',

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import type { Certificate } from '../../src/pki/certificate.ts';
 import { PkiError, type PkiReason } from '../../src/pki/errors.ts';
-import { type Authority, type CaRequest, issueCa, issueLeaf, type LeafRequest } from '../../src/pki/issue.ts';
+import { type SigningAuthority, type CaRequest, issueCa, issueLeaf, type LeafRequest } from '../../src/pki/issue.ts';
 import { generatePrivateKey, type KeySpec } from '../../src/pki/keys.ts';
 
 export const DAY = 86_400_000;
@@ -35,7 +35,11 @@ export function serialOf(seed: string): Buffer {
   return serial;
 }
 
-export async function authority(name: string, spec: KeySpec = P256, over: Partial<CaRequest> = {}): Promise<Authority> {
+export async function authority(
+  name: string,
+  spec: KeySpec = P256,
+  over: Partial<CaRequest> = {},
+): Promise<SigningAuthority> {
   const key = over.key ?? (await generatePrivateKey(spec));
   const certificate = issueCa({
     subject: { commonName: name },
@@ -54,7 +58,7 @@ export interface Leaf {
 }
 
 export async function leafOf(
-  signer: Authority,
+  signer: SigningAuthority,
   { key, ...over }: Partial<Omit<LeafRequest, 'authority' | 'publicKey'>> & { readonly key?: KeyObject } = {},
 ): Promise<Leaf> {
   const own = key ?? (await generatePrivateKey(P256));

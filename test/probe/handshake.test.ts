@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { Authority } from '../../src/pki/issue.ts';
+import type { SigningAuthority } from '../../src/pki/issue.ts';
 import { Canaries, type Canary } from '../../src/probe/canary.ts';
 import { type Attempt, type HandshakeRequest, handshake, lingerFor } from '../../src/probe/handshake.ts';
 import { lacking } from '../support/packages.ts';
@@ -14,7 +14,7 @@ import { closedPort, nodeServer, opensslServer, plainServer, programServer, slow
 
 const noPython = await lacking('python3');
 
-let authority: Authority;
+let authority: SigningAuthority;
 let member: Identity;
 let trusted: Canary;
 let foreign: Canary;

@@ -1,7 +1,7 @@
 /** Certificates for the tests of probing, and the canaries that go with them. */
 import { randomBytes } from 'node:crypto';
 import type { Certificate } from '../../src/pki/certificate.ts';
-import { type Authority, issueCa, issueLeaf, newSerial } from '../../src/pki/issue.ts';
+import { type SigningAuthority, issueCa, issueLeaf, newSerial } from '../../src/pki/issue.ts';
 import { type KeySpec, encodePrivateKey, generatePrivateKey } from '../../src/pki/keys.ts';
 import { createPublicKey } from 'node:crypto';
 
@@ -9,7 +9,7 @@ const HOUR = 3_600_000;
 
 const P256: KeySpec = { algorithm: 'ECDSA', size: 256 };
 
-export async function makeAuthority(name: string, kind: KeySpec = P256): Promise<Authority> {
+export async function makeAuthority(name: string, kind: KeySpec = P256): Promise<SigningAuthority> {
   const key = await generatePrivateKey(kind);
   const now = Date.now();
   const certificate = issueCa({
@@ -28,7 +28,7 @@ export interface Identity {
   readonly key: string;
 }
 
-export async function makeLeaf(authority: Authority, name: string, kind: KeySpec = P256): Promise<Identity> {
+export async function makeLeaf(authority: SigningAuthority, name: string, kind: KeySpec = P256): Promise<Identity> {
   const key = await generatePrivateKey(kind);
   const now = Date.now();
   const leaf = issueLeaf({

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { beforeAll, expect, test } from 'vitest';
 import { encodeBundle } from '../../src/pki/bundle.ts';
-import type { Authority } from '../../src/pki/issue.ts';
+import type { SigningAuthority } from '../../src/pki/issue.ts';
 import { Canaries, type CanarySet } from '../../src/probe/canary.ts';
 import { combineEvidence } from '../../src/probe/evidence.ts';
 import { Lookups } from '../../src/probe/lookups.ts';
@@ -11,8 +11,8 @@ import { type EndpointObservation, type ProbeRequest, longestLook, probeEndpoint
 import { type Identity, makeAuthority, makeLeaf } from './pki.ts';
 import { type Material, closedPort, nodeServer, opensslServer, plainServer, slowProxy } from './servers.ts';
 
-let old: Authority;
-let next: Authority;
+let old: SigningAuthority;
+let next: SigningAuthority;
 let member: Identity;
 let canaries: CanarySet;
 
@@ -29,7 +29,7 @@ beforeAll(async () => {
   });
 });
 
-function trusting(...authorities: readonly Authority[]): Material {
+function trusting(...authorities: readonly SigningAuthority[]): Material {
   return { identity: member, bundle: encodeBundle(authorities.map(({ certificate }) => certificate)) };
 }
 

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Authority } from '../../src/pki/issue.ts';
+import type { SigningAuthority } from '../../src/pki/issue.ts';
 import { Canaries, type CanarySet } from '../../src/probe/canary.ts';
 import { Slots } from '../../src/probe/pacing.ts';
 import { type EndpointObservation, probeEndpoint } from '../../src/probe/probe.ts';
@@ -23,7 +23,7 @@ let member: Identity;
 let canaries: CanarySet;
 
 beforeAll(async () => {
-  const [old, next]: Authority[] = [await makeAuthority('mesh G1'), await makeAuthority('mesh G2')];
+  const [old, next]: SigningAuthority[] = [await makeAuthority('mesh G1'), await makeAuthority('mesh G2')];
   if (old === undefined || next === undefined) throw new Error('no authorities');
   member = await makeLeaf(old, 'a.mesh');
   const authorities = new Map([

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { encodeBundle } from '../../src/pki/bundle.ts';
-import type { Authority } from '../../src/pki/issue.ts';
+import type { SigningAuthority } from '../../src/pki/issue.ts';
 import { Canaries, type Canary, type CanarySet } from '../../src/probe/canary.ts';
 import { type TlsVersion, handshake } from '../../src/probe/handshake.ts';
 import { type EndpointObservation, probeEndpoint } from '../../src/probe/probe.ts';
@@ -13,8 +13,8 @@ import { type Identity, makeAuthority, makeLeaf } from './pki.ts';
 import { type ReloadingServer, reloadings } from './reloading.ts';
 import type { Material } from './servers.ts';
 
-let old: Authority;
-let next: Authority;
+let old: SigningAuthority;
+let next: SigningAuthority;
 let leaf: Identity;
 let canaries: CanarySet;
 const counts = new Map<string, number>();
@@ -34,7 +34,7 @@ afterAll(() => {
   console.log(`sessions from before, over ${reloadings.length} set-ups: ${told}`);
 });
 
-function trusting(...authorities: readonly Authority[]): Material {
+function trusting(...authorities: readonly SigningAuthority[]): Material {
   return { identity: leaf, bundle: encodeBundle(authorities.map(({ certificate }) => certificate)) };
 }
 

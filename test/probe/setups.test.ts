@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { encodeBundle } from '../../src/pki/bundle.ts';
-import type { Authority } from '../../src/pki/issue.ts';
+import type { SigningAuthority } from '../../src/pki/issue.ts';
 import { Canaries, type CanarySet } from '../../src/probe/canary.ts';
 import { type EndpointObservation, probeEndpoint } from '../../src/probe/probe.ts';
 import { lacking } from '../support/packages.ts';
@@ -11,8 +11,8 @@ import { type Identity, makeAuthority, makeLeaf } from './pki.ts';
 import type { TestServer } from './servers.ts';
 import { setups } from './setups.ts';
 
-let first: Authority;
-let second: Authority;
+let first: SigningAuthority;
+let second: SigningAuthority;
 let member: Identity;
 let canaries: CanarySet;
 

@@ -32,9 +32,12 @@ const record = (number: number): GenerationRecord => ({
   secretUid: `uid-${number}`,
   passphraseRef: null,
   imported: false,
+  withoutKey: false,
 });
 
 const BARRED: Blocker = { reason: 'NamespaceNotAllowed', message: 'Its namespace is not allowed.' };
+
+const LACK: Blocker = { reason: 'LeafUnavailable', message: 'No such leaf is brought.' };
 
 export interface Loaded {
   readonly leaf: number;
@@ -57,6 +60,8 @@ interface Member {
   evidence: Evidence | null;
   /** Its object is there, but may not be served any more. */
   barred: boolean;
+  /** Generations of which its leaf, always the same, is brought: whether it is there. */
+  brought: ReadonlyMap<number, boolean>;
   dark: boolean;
   /** Nobody can look at it. */
   probed: boolean;
@@ -109,6 +114,7 @@ export class SimulatedMesh {
       inUse: '',
       evidence: null,
       barred: false,
+      brought: new Map(),
       dark: false,
       probed: true,
       acknowledged: null,
@@ -125,8 +131,11 @@ export class SimulatedMesh {
   facts(): Facts {
     const certificates = new Map<MemberKey, CertificateFact>();
     const witnesses = new Map<MemberKey, readonly Witness[]>();
-    for (const [key, { uid, exists, barred, secret, evidence, probed, acknowledged }] of this.members) {
-      if (exists) certificates.set(key, { uid, barred: barred ? BARRED : null, secret });
+    for (const [key, member] of this.members) {
+      const { uid, exists, secret, evidence, probed, acknowledged } = member;
+      const barred = member.barred ? BARRED : null;
+      const brought = new Map([...member.brought].map(([number, there]) => [number, there ? null : LACK]));
+      if (exists) certificates.set(key, { uid, barred, secret, brought });
       witnesses.set(key, [
         {
           peer: 'mesh',
@@ -182,13 +191,17 @@ export class SimulatedMesh {
     const granted = secret !== null && secret.epoch < entry.since;
     const right = sameLeaf && secret.bundle !== null && sameBundle(secret.bundle, entry.bundle) && !granted;
     if (right && !renew) return;
+    const brought = member.brought.get(entry.leaf);
+    if (brought === false && !sameLeaf) return;
     const keepsLeaf = sameLeaf && !renew && !(granted && entry.grant === 'Reopened');
     this.#counter++;
     const next: SecretFact = {
       epoch: this.ledger.epoch,
       revision: `r${this.#counter}`,
       leaf: entry.leaf,
-      leafFingerprint: keepsLeaf ? secret.leafFingerprint : `leaf-${this.#counter}`,
+      leafFingerprint:
+        brought !== undefined ? `brought-${entry.leaf}` : keepsLeaf ? secret.leafFingerprint : `leaf-${this.#counter}`,
+      leafEpoch: brought !== undefined ? 0 : keepsLeaf ? secret.leafEpoch : this.ledger.epoch,
       leafNotAfter: NOW + YEAR,
       bundle: entry.bundle,
     };
@@ -250,17 +263,19 @@ export class SimulatedMesh {
   #see(key: MemberKey, epoch: number, revision: string): Evidence {
     const { loaded, dark, remembers } = this.member(key);
     const blind = dark || loaded === null;
+    const askable = (number: number): boolean => this.ledger.generations[number]?.withoutKey !== true;
     const refused = blind
       ? []
       : Object.keys(this.ledger.generations)
           .map(Number)
-          .filter((number) => !loaded.bundle.includes(number));
+          .filter((number) => askable(number) && !loaded.bundle.includes(number));
+    const trusted = blind ? [] : loaded.bundle.filter(askable);
     return {
       epoch,
       revision,
       observedAt: this.now,
       presents: blind ? null : { fingerprint: loaded.fingerprint, generation: loaded.leaf },
-      trusts: blind ? { listening: [], dialling: [] } : { listening: loaded.bundle, dialling: loaded.bundle },
+      trusts: { listening: trusted, dialling: trusted },
       refuses: { fresh: refused, resumed: remembers === 'no' ? refused : [] },
       resumes: remembers === 'yes' ? refused : [],
       reason: blind ? 'Unreachable' : '',

@@ -9,6 +9,7 @@ import { Denials } from '../shared/denials.ts';
 import { caKeyOf, secretNameOf } from '../shared/effective.ts';
 import { tellInvalid, type Teller } from '../shared/invalid.ts';
 import type { Ledgers } from '../shared/ledgers.ts';
+import type { ProvidedLeaves } from '../shared/provided.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { isProblem, type LedgerSecret, type MemberSecret } from '../shared/kept-secrets.ts';
 import { SECRETS } from '../shared/resources.ts';
@@ -22,7 +23,7 @@ import { Outputs } from './outputs.ts';
 import { deleteLeftover, perform } from './perform.ts';
 import { deleteObject, performObjects } from './perform-objects.ts';
 import { planObjects } from './plan-objects.ts';
-import { type Plan, planCertificate, type Work } from './plan.ts';
+import { type Plan, planCertificate, type Warning, type Work } from './plan.ts';
 import { statusOf } from './status.ts';
 
 export interface ClusterCertificateTools {
@@ -31,6 +32,7 @@ export interface ClusterCertificateTools {
   readonly ledgers: Ledgers;
   readonly authorities: Authorities;
   readonly verdicts: Verdicts;
+  readonly provided: ProvidedLeaves;
   readonly tell: Teller;
   readonly clock: ControllerClock;
 }
@@ -40,8 +42,8 @@ const PATIENCE = 3_000;
 
 /** Keeps one member's Secret as the ledger and its spec want it: observe -> plan -> (read the ledger live, plan again) -> perform. */
 export function clusterCertificateController(tools: ClusterCertificateTools) {
-  const { client, world, ledgers, authorities, verdicts, tell, clock } = tools;
-  const outputs = new Outputs(client, world.passwords);
+  const { client, world, ledgers, authorities, verdicts, provided, tell, clock } = tools;
+  const outputs = new Outputs(client, world.userSecrets);
   const { now } = clock;
   const denials = new Denials();
 
@@ -59,7 +61,8 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     const ca = refOf(caKeyOf(certificate));
     const gather = async (ledger: LedgerSecret | null): Promise<CertificateFacts> => {
       const known = observe(world, certificate, ledger);
-      return { ...known, outputs: await outputs.expect(known, signal) };
+      const brought = await provided.judge(certificate, now(), signal);
+      return { ...known, outputs: await outputs.expect(known, signal), brought };
     };
     let facts = await gather(ledgers.cached(ca));
     let plan = planCertificate(facts, now());
@@ -83,7 +86,7 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
       else if (acts(plan.work) && facts.issuing !== null) {
         try {
           secret = await perform(
-            { client, secrets: world.secrets, authorities, denials, outputs },
+            { client, secrets: world.secrets, authorities, provided, denials, outputs },
             plan.work,
             facts,
             facts.issuing,
@@ -187,8 +190,8 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
         refusal.message,
       );
     }
-    if (changed && plan.warning !== null && done === null)
-      tell(CLUSTER_CERTIFICATE, kept.meta, 'Warning', 'ExpiryNear', plan.warning);
+    if (changed && plan.warning !== null && !wasWarned(certificate, plan.warning))
+      tell(CLUSTER_CERTIFICATE, kept.meta, 'Warning', plan.warning.reason, plan.warning.message);
     const wakes = refusal?.retryAfter == null ? [plan.wakeAt] : [at + refusal.retryAfter];
     // Whatever keeps it from being renewed: when it has expired, that is told.
     if (secret !== null && !isProblem(secret.content) && secret.content.leaf.notAfter > at)
@@ -203,7 +206,8 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     const { metadata } = certificate;
     if (work.kind === 'issue') {
       const because = work.cause.kind === 'Issued' ? '' : ` (${work.cause.because})`;
-      const note = `Leaf ${leaf.serialNumber.slice(0, 8)} of ${generationName(work.leaf)}, valid until ${secondTime(leaf.notAfter)}, is in Secret ${secret.meta.name}${because}`;
+      const source = work.from === null ? '' : `, from Secret ${work.from.secret},`;
+      const note = `Leaf ${leaf.serialNumber.slice(0, 8)} of ${generationName(work.leaf)}, valid until ${secondTime(leaf.notAfter)}${source} is in Secret ${secret.meta.name}${because}`;
       tell(CLUSTER_CERTIFICATE, metadata, 'Normal', work.cause.kind, note);
     } else if (work.kind === 'rebundle') {
       const bundle = work.bundle.map(generationName).join(' + ');
@@ -240,6 +244,8 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     }
     world.deleted.delete(key);
     outputs.forget(key);
+    const { namespace = '', name } = refOf(key);
+    provided.forget(memberKey(namespace, name));
     return { kind: 'onChange' };
   }
 
@@ -256,6 +262,10 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
 
 function acts(work: Work): work is Exclude<Work, { kind: 'none' | 'wait' }> {
   return work.kind !== 'none' && work.kind !== 'wait';
+}
+
+function wasWarned({ status }: ClusterCertificate, { message }: Warning): boolean {
+  return status?.conditions?.some((each) => each.type === 'Ready' && each.message.includes(message)) ?? false;
 }
 
 function wasRefused({ status }: ClusterCertificate, refusal: Refusal): boolean {

@@ -3,6 +3,7 @@ import type { ClusterCertificate } from '../../api/objects.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import type { ExpectedOutputs } from './outputs.ts';
 import type { LeafWish } from '../shared/effective.ts';
+import type { Brought } from '../shared/provided.ts';
 import type { Refusal } from '../shared/refusal.ts';
 import type { MemberSecret, OutputObject } from '../shared/kept-secrets.ts';
 
@@ -31,6 +32,8 @@ export interface CertificateFacts {
   /** What its outputs are to be; a Refusal: that cannot be said; null: there is nothing to say it of. */
   readonly outputs: ExpectedOutputs | Refusal | null;
   readonly sightings: readonly Sighting[];
+  /** What lies in the Secrets in which its user brings leaves; null: leaves are issued. */
+  readonly brought: readonly Brought[] | null;
 }
 
 export interface Issuing {

@@ -17,12 +17,12 @@ import { memberKeyOf, objectOf } from '../shared/kept.ts';
 import type { World } from '../shared/world.ts';
 import type { CertificateFacts, Issuing, Sighting } from './facts.ts';
 
-/** What is known without asking anybody: all but the outputs. The ledger is given, because whoever is about to act reads it live. */
+/** What is known without asking anybody: all but the outputs and the leaves that its user brings. The ledger is given, because whoever is about to act reads it live. */
 export function observe(
   world: World,
   certificate: ClusterCertificate,
   ledgerSecret: LedgerSecret | null,
-): Omit<CertificateFacts, 'outputs'> {
+): Omit<CertificateFacts, 'outputs' | 'brought'> {
   const { metadata } = certificate;
   const ca = caKeyOf(certificate);
   const found = findCa(world, certificate, ca);

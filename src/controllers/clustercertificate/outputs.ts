@@ -11,12 +11,13 @@ import { decodePrivateKey } from '../../pki/keys.ts';
 import { type Client, keyOf } from '../../runtime/client.ts';
 import { WaitingError } from '../../runtime/runner.ts';
 import { type LeafWish, type ObjectWish, passwordSecretsOf } from '../shared/effective.ts';
-import { type PasswordSecret, type Passwords, readPasswordSecret } from '../shared/passwords.ts';
+import { type PasswordSecret, readPasswordSecret } from '../shared/passwords.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { sha256 } from '../shared/digest.ts';
 import type { OutputDigests } from '../shared/output-digests.ts';
 import { isProblem, type MemberSecret, textIn } from '../shared/kept-secrets.ts';
 import { SECRETS } from '../shared/resources.ts';
+import type { UserSecrets } from '../shared/user-secrets.ts';
 import type { CertificateFacts } from './facts.ts';
 
 /** What keys of a Secret or ConfigMap are to hold: base64, by key. */
@@ -46,13 +47,13 @@ const NONE: ExpectedOutputs = { secret: new Map(), objects: new Map() };
 
 export class Outputs {
   readonly #client: Pick<Client, 'get'>;
-  readonly #passwords: Pick<Passwords, 'version'>;
+  readonly #userSecrets: Pick<UserSecrets, 'version'>;
   /** By certificate: what its outputs are to be, and everything that this follows from. */
   readonly #known = new Map<string, { readonly from: string; readonly expected: ExpectedOutputs }>();
 
-  constructor(client: Pick<Client, 'get'>, passwords: Pick<Passwords, 'version'>) {
+  constructor(client: Pick<Client, 'get'>, userSecrets: Pick<UserSecrets, 'version'>) {
     this.#client = client;
-    this.#passwords = passwords;
+    this.#userSecrets = userSecrets;
   }
 
   /**
@@ -70,7 +71,7 @@ export class Outputs {
     const watched = new Map(
       passwordSecretsOf(wish.outputs, wish.objects).map((name) => [
         name,
-        this.#passwords.version(`${namespace}/${name}`),
+        this.#userSecrets.version(`${namespace}/${name}`),
       ]),
     );
     const known = this.#known.get(keyOf(certificate.metadata));

@@ -1,16 +1,18 @@
-import { randomBytes, createPublicKey } from 'node:crypto';
+import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
 import { ANNOTATIONS, LABELS, MANAGED_BY } from '../../api/names.ts';
 import type { Material } from '../../outputs/index.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { encodeBundle } from '../../pki/bundle.ts';
 import { PkiError } from '../../pki/errors.ts';
 import { issueLeaf, newSerial } from '../../pki/issue.ts';
-import { encodePrivateKey, generatePrivateKey } from '../../pki/keys.ts';
+import { encodePrivateKey, generatePrivateKey, keySpecOf } from '../../pki/keys.ts';
 import { type Client, isAlreadyExists, isInvalid, keyOf, type ObjectRef, refOf } from '../../runtime/client.ts';
 import { WaitingError } from '../../runtime/runner.ts';
 import type { Authorities } from '../shared/authorities.ts';
 import { type Denials, isDenied } from '../shared/denials.ts';
-import { BACKDATE } from '../shared/effective.ts';
+import { BACKDATE, type LeafWish } from '../shared/effective.ts';
+import type { ProvidedLeaf } from '../../pki/provided.ts';
+import type { ProvidedLeaves } from '../shared/provided.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { bundleData, memberData, relabel } from '../shared/manifests.ts';
 import {
@@ -31,6 +33,7 @@ export interface Tools {
   readonly client: Client;
   readonly secrets: View<KeptSecret>;
   readonly authorities: Authorities;
+  readonly provided: Pick<ProvidedLeaves, 'take'>;
   readonly denials: Denials;
   readonly outputs: Outputs;
 }
@@ -82,6 +85,8 @@ async function filesFor(
 interface Files {
   readonly data: Record<string, string>;
   readonly outputs: MadeOutputs;
+  /** Under which a new leaf was signed, 0 for one that was brought; null: the leaf stays. */
+  readonly leafEpoch: number | null;
 }
 
 /** The bundle, and what follows from it and from the key and leaf that stay. */
@@ -96,35 +101,72 @@ async function rebundle(
   const data = bundleData(wish.profile, encodeBundle(bundle));
   const { secret, certificate } = facts;
   // Without outputs nobody need read the key.
-  if (secret === null || !hasOutputs(wish)) return { data, outputs: NOTHING_MADE };
+  if (secret === null || !hasOutputs(wish)) return { data, outputs: NOTHING_MADE, leafEpoch: null };
   const material = { ...(await outputs.materialOf(wish, secret, signal)), bundle };
-  return { data, outputs: await outputs.make(certificate.metadata.namespace, wish, material, signal) };
+  const made = await outputs.make(certificate.metadata.namespace, wish, material, signal);
+  return { data, outputs: made, leafEpoch: null };
 }
 
+/** A new leaf, with its key: signed here, or the one that its user brings. */
 async function issueFiles(
-  { authorities, outputs }: Tools,
+  tools: Tools,
   work: Extract<Work, { kind: 'issue' }>,
   facts: CertificateFacts,
   issuing: Issuing,
   now: number,
   signal: AbortSignal,
 ): Promise<Files> {
-  const { wish, ledger } = issuing;
-  const record = ledger.generations[work.leaf];
-  if (record === undefined) throw new Error(`the ledger of ${facts.ca} does not name generation ${work.leaf}`);
-  const authority = await authorities.get(refOf(facts.ca), work.leaf, record, signal);
-  if (now < authority.certificate.notBefore || now >= authority.certificate.notAfter) {
-    const when = now < authority.certificate.notBefore ? 'is not valid yet' : 'has expired';
+  const { wish } = issuing;
+  const { certificate: leaf, key } =
+    work.from === null
+      ? await signLeaf(tools, work.leaf, facts, issuing, now, signal)
+      : await tools.provided.take(facts.certificate, work.from, now, signal);
+  const bundle = bundleOf(work.bundle, facts, issuing);
+  const material: Material = { chain: [leaf], key, keyEncoding: wish.encoding, bundle };
+  const files = { leafPem: leaf.pem, keyPem: encodedKey(key, wish), bundlePem: encodeBundle(bundle) };
+  const made = await tools.outputs.make(facts.certificate.metadata.namespace, wish, material, signal);
+  expectPair(files, leaf, keySpecOf(key));
+  const leafEpoch = work.from === null ? issuing.ledger.epoch : 0;
+  return { data: memberData(wish.profile, files), outputs: made, leafEpoch };
+}
+
+function encodedKey(key: KeyObject, { encoding }: LeafWish): string {
+  try {
+    return encodePrivateKey(key, encoding);
+  } catch (error) {
+    if (error instanceof PkiError) throw new Refusal('InvalidSpec', `The key cannot be written: ${error.message}`);
+    throw error;
+  }
+}
+
+async function signLeaf(
+  { authorities }: Tools,
+  generation: number,
+  facts: CertificateFacts,
+  { wish, ledger }: Issuing,
+  now: number,
+  signal: AbortSignal,
+): Promise<ProvidedLeaf> {
+  const record = ledger.generations[generation];
+  if (record === undefined) throw new Error(`the ledger of ${facts.ca} does not name generation ${generation}`);
+  const { certificate: ca, key: caKey } = await authorities.get(refOf(facts.ca), generation, record, signal);
+  if (caKey === null)
+    throw new Refusal(
+      'LeafUnavailable',
+      `Generation ${generation} of ReplicationCA ${facts.ca} has no key here, so nothing is signed with it. Name a leaf of it in spec.provided.`,
+    );
+  if (now < ca.notBefore || now >= ca.notAfter) {
+    const when = now < ca.notBefore ? 'is not valid yet' : 'has expired';
     throw new Refusal(
       'Expired',
-      `Generation ${work.leaf} of ReplicationCA ${facts.ca} ${when} by the operator's clock (${new Date(now).toISOString()}), so nothing is signed with it. Check the clock, or rotate the CA.`,
+      `Generation ${generation} of ReplicationCA ${facts.ca} ${when} by the operator's clock (${new Date(now).toISOString()}), so nothing is signed with it. Check the clock, or rotate the CA.`,
       CONFLICT_RETRY,
     );
   }
   try {
     const key = await generatePrivateKey(wish.key);
-    const leaf = issueLeaf({
-      authority,
+    const certificate = issueLeaf({
+      authority: { certificate: ca, key: caKey },
       publicKey: createPublicKey(key),
       subject: wish.subject,
       dnsNames: wish.dnsNames,
@@ -134,16 +176,7 @@ async function issueFiles(
       notAfter: now + wish.duration,
       serial: newSerial(randomBytes),
     });
-    const bundle = bundleOf(work.bundle, facts, issuing);
-    const files = {
-      leafPem: leaf.pem,
-      keyPem: encodePrivateKey(key, wish.encoding),
-      bundlePem: encodeBundle(bundle),
-    };
-    const material: Material = { chain: [leaf], key, keyEncoding: wish.encoding, bundle };
-    const made = await outputs.make(facts.certificate.metadata.namespace, wish, material, signal);
-    expectPair(files, leaf, wish.key);
-    return { data: memberData(wish.profile, files), outputs: made };
+    return { certificate, key };
   } catch (error) {
     if (error instanceof PkiError) throw new Refusal('InvalidSpec', `The leaf cannot be issued: ${error.message}`);
     throw error;
@@ -185,7 +218,10 @@ async function write(
   const { labels, annotations } = secretMetadata(certificate, facts.ca, wish, epoch);
   const metadata = {
     labels,
-    annotations: { ...annotations, ...(files === null ? {} : outputsAnnotation(files, secret)) },
+    annotations: {
+      ...annotations,
+      ...(files === null ? {} : { ...outputsAnnotation(files, secret), ...leafAnnotation(files) }),
+    },
   };
   const data = files === null ? null : dataOf(files, secret);
   const ref: ObjectRef = { namespace: certificate.metadata.namespace, name: wish.secretName };
@@ -234,6 +270,10 @@ async function write(
 function dataOf({ data, outputs }: Files, secret: MemberSecret | null): Record<string, string | null> {
   const gone = [...(secret?.outputs.keys() ?? [])].map((key): [string, null] => [key, null]);
   return { ...Object.fromEntries(gone), ...Object.fromEntries(outputs.secret), ...data };
+}
+
+function leafAnnotation({ leafEpoch }: Files): Record<string, string> {
+  return leafEpoch === null ? {} : { [ANNOTATIONS.leafEpoch]: String(leafEpoch) };
 }
 
 function outputsAnnotation({ outputs }: Files, secret: MemberSecret | null): Record<string, string> {

@@ -1,9 +1,11 @@
 import type { RosterEntry } from '../../api/ledger.ts';
+import { memberKey } from '../../api/names.ts';
 import { rawSubjectOf } from '../../pki/issue.ts';
 import { sameKeySpec } from '../../pki/keys.ts';
 import { BACKDATE, type LeafWish } from '../shared/effective.ts';
 import { issuerOf } from '../shared/facts.ts';
 import type { OutputDigests } from '../shared/output-digests.ts';
+import { type Candidate, candidateFor, isBrought, lackOf, refusalsOf } from '../shared/provided.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { isProblem, type MemberContent, type MemberSecret } from '../shared/kept-secrets.ts';
 import { memberMetadata } from '../shared/manifests.ts';
@@ -12,7 +14,7 @@ import type { CertificateFacts, Issuing } from './facts.ts';
 
 /** Why a leaf is made. First issues and renewals are routine; everything else repairs something. */
 export interface Cause {
-  readonly kind: 'Issued' | 'Renewed' | 'SecretRepaired';
+  readonly kind: 'Issued' | 'Renewed' | 'SecretRepaired' | 'Provided';
   readonly because: string;
 }
 
@@ -21,8 +23,14 @@ export type Work =
   | { readonly kind: 'none' }
   /** Not in the roster, or not given a Secret yet: the CA decides when. */
   | { readonly kind: 'wait'; readonly because: string }
-  /** New key, new leaf, the entry's bundle: all in one write. */
-  | { readonly kind: 'issue'; readonly cause: Cause; readonly leaf: number; readonly bundle: readonly number[] }
+  /** New key, new leaf, the entry's bundle: all in one write. `from`: the leaf that its user brings; null: it is signed here. */
+  | {
+      readonly kind: 'issue';
+      readonly cause: Cause;
+      readonly leaf: number;
+      readonly bundle: readonly number[];
+      readonly from: Candidate | null;
+    }
   /** The leaf stays; bundle and epoch are written. */
   | { readonly kind: 'rebundle'; readonly because: string; readonly bundle: readonly number[] }
   /** Leaf and bundle stay; outputs and epoch are written. */
@@ -37,7 +45,12 @@ export interface Plan {
   readonly wakeAt: number | null;
   readonly refusal: Refusal | null;
   /** Something that the user should know although nothing is refused. */
-  readonly warning: string | null;
+  readonly warning: Warning | null;
+}
+
+export interface Warning {
+  readonly reason: 'ExpiryNear' | 'LeafRefused';
+  readonly message: string;
 }
 
 /** Decides what is to be done about one certificate: a total function of what was gathered and the instant. */
@@ -84,7 +97,8 @@ export function planCertificate(facts: CertificateFacts, now: number): Plan {
     };
   }
   const { leaf } = entry;
-  if (secret === null) return { ...rest, work: issue(entry, leaf, 'Issued', 'there is no Secret yet') };
+  const supply = supplyOf(facts, issuing, leaf, now);
+  if (secret === null) return { ...rest, ...issue(supply, entry, leaf, 'Issued', 'there is no Secret yet') };
   if (secret.type !== issuing.wish.profile.secret.type) {
     return {
       ...rest,
@@ -96,7 +110,7 @@ export function planCertificate(facts: CertificateFacts, now: number): Plan {
   }
   // Not even a bundle is written then: what is in a Secret always goes together.
   if (facts.outputs instanceof Refusal) return { ...rest, refusal: facts.outputs, wakeAt: wakeOf(facts.outputs, now) };
-  return { ...rest, ...planSecret(facts, issuing, secret, entry, leaf, now) };
+  return { ...rest, ...planSecret(facts, issuing, secret, entry, leaf, supply, now) };
 }
 
 const wakeOf = ({ retryAfter }: Refusal, now: number): number | null => (retryAfter === null ? null : now + retryAfter);
@@ -106,8 +120,54 @@ function home({ ca }: CertificateFacts): string {
   return refOf(ca).namespace ?? '';
 }
 
-function issue(entry: RosterEntry, leaf: number, kind: Cause['kind'], because: string): Work {
-  return { kind: 'issue', cause: { kind, because }, leaf, bundle: entry.bundle };
+/** Where a leaf comes from: signed here, or chosen from what its user brings. */
+type Supply =
+  | { readonly kind: 'signed' }
+  | {
+      readonly kind: 'brought';
+      readonly candidate: Candidate | null;
+      /** What is to be said when there is none. */
+      readonly lack: () => string;
+      readonly refusals: readonly string[];
+      /** When it is to be looked at anew, epoch milliseconds; null: on a change. */
+      readonly wakeAt: number | null;
+    };
+
+function supplyOf(
+  { certificate, brought: found }: CertificateFacts,
+  { ledger, generations }: Issuing,
+  leaf: number,
+  now: number,
+): Supply {
+  if (!isBrought(certificate, ledger.generations[leaf])) return { kind: 'signed' };
+  const brought = found ?? [];
+  const { namespace, name } = certificate.metadata;
+  const ca = generations.get(leaf);
+  const wakes = brought.flatMap(({ until }) => (until === null || until <= now ? [] : until));
+  return {
+    kind: 'brought',
+    candidate: ca === undefined ? null : candidateFor(brought, ca),
+    lack: () => lackOf(memberKey(namespace, name), brought, leaf, generations),
+    refusals: refusalsOf(
+      namespace,
+      brought.filter(({ missing }) => !missing),
+      generations,
+    ),
+    wakeAt: wakes.length === 0 ? null : Math.min(...wakes),
+  };
+}
+
+type NextStep = Pick<Plan, 'work' | 'wakeAt' | 'warning' | 'refusal'>;
+
+function issue(supply: Supply, entry: RosterEntry, leaf: number, kind: Cause['kind'], because: string): NextStep {
+  const common = { leaf, bundle: entry.bundle };
+  const rest = { wakeAt: null, warning: null, refusal: null };
+  if (supply.kind === 'signed')
+    return { ...rest, work: { kind: 'issue', cause: { kind, because }, ...common, from: null } };
+  const { candidate, wakeAt } = supply;
+  if (candidate === null)
+    return { ...rest, work: { kind: 'none' }, wakeAt, refusal: new Refusal('LeafUnavailable', supply.lack()) };
+  return { ...rest, work: { kind: 'issue', cause: { kind: 'Provided', because }, ...common, from: candidate } };
 }
 
 function planSecret(
@@ -116,15 +176,12 @@ function planSecret(
   secret: MemberSecret,
   entry: RosterEntry,
   leaf: number,
+  supply: Supply,
   now: number,
-): Pick<Plan, 'work' | 'wakeAt' | 'warning'> {
-  const { wish, generations } = issuing;
+): NextStep {
+  const { generations } = issuing;
   const { content } = secret;
-  const repair = (because: string) => ({
-    work: issue(entry, leaf, 'SecretRepaired', because),
-    wakeAt: null,
-    warning: null,
-  });
+  const repair = (because: string): NextStep => issue(supply, entry, leaf, 'SecretRepaired', because);
   if (isProblem(content)) return repair(`its content is unusable: ${content.problem}`);
   if (!content.keyMatches) return repair('its key does not belong to its certificate');
   const issuer = issuerOf(content.leaf, generations);
@@ -132,42 +189,106 @@ function planSecret(
     const granted = secret.epoch < entry.since;
     if (issuer === null || !granted)
       return repair(issuer === null ? 'its leaf has a foreign issuer' : `its leaf is of generation ${issuer}`);
-    return { work: issue(entry, leaf, 'Renewed', `generation ${leaf} signs now`), wakeAt: null, warning: null };
+    return issue(supply, entry, leaf, 'Renewed', `generation ${leaf} signs now`);
   }
+  return supply.kind === 'brought'
+    ? planBrought(facts, issuing, secret, content, entry, leaf, supply, now)
+    : planSigned(facts, issuing, secret, content, entry, leaf, supply, now);
+}
+
+/** Its leaf is of the right generation, and was signed here. */
+function planSigned(
+  facts: CertificateFacts,
+  issuing: Issuing,
+  secret: MemberSecret,
+  content: MemberContent,
+  entry: RosterEntry,
+  leaf: number,
+  supply: Supply,
+  now: number,
+): NextStep {
+  const { wish, generations } = issuing;
   const drift = driftOf(content, wish, generations.get(leaf)?.notAfter ?? Number.POSITIVE_INFINITY);
-  if (drift !== null) return repair(`${drift} differs from the spec`);
+  if (drift !== null) return issue(supply, entry, leaf, 'SecretRepaired', `${drift} differs from the spec`);
 
   const remedy = remedyOf(issuing, leaf, facts.ca);
   const renewal = planRenewal(content, wish, generations.get(leaf)?.notAfter ?? Number.POSITIVE_INFINITY, remedy, now);
-  if (renewal.because !== null)
-    return { work: issue(entry, leaf, 'Renewed', renewal.because), wakeAt: null, warning: null };
+  if (renewal.because !== null) return issue(supply, entry, leaf, 'Renewed', renewal.because);
 
-  if (entry.grant === 'Reopened' && secret.epoch < entry.since) {
+  if (entry.grant === 'Reopened' && secret.leafEpoch < entry.since) {
     const because =
       'the rotation turned round while a change was on its way; only a new leaf tells that this one has arrived';
-    return { work: issue(entry, leaf, 'Renewed', because), wakeAt: null, warning: null };
+    return issue(supply, entry, leaf, 'Renewed', because);
   }
+  const { wakeAt, warning } = renewal;
+  return { work: planFiles(facts, issuing, secret, content, entry), wakeAt, warning, refusal: null };
+}
 
-  const rest = { wakeAt: renewal.wakeAt, warning: renewal.warning };
-  const wanted = entry.bundle.map((number) => issuing.ledger.generations[number]?.fingerprint);
+/**
+ * Its leaf is of the right generation, and its user has brought it: it stays until another one is brought, and nobody renews it but the user.
+ * One that does not fit any more stays as well, for it serves; that is told.
+ */
+function planBrought(
+  facts: CertificateFacts,
+  issuing: Issuing,
+  secret: MemberSecret,
+  content: MemberContent,
+  entry: RosterEntry,
+  leaf: number,
+  supply: Extract<Supply, { kind: 'brought' }>,
+  now: number,
+): NextStep {
+  const { wish } = issuing;
+  const { candidate, refusals } = supply;
+  if (candidate !== null && candidate.leaf.fingerprint !== content.leaf.fingerprint)
+    return issue(supply, entry, leaf, 'Provided', 'it is the newest that is brought');
+  if (candidate !== null && content.keyPem !== wish.encoding)
+    return issue(supply, entry, leaf, 'SecretRepaired', 'the encoding of the key differs from the spec');
+
+  const due = renewalTime(content.leaf, wish.renewBefore);
+  const wakes = [supply.wakeAt ?? due, due].filter((instant) => instant > now);
+  const near =
+    now < due
+      ? []
+      : [
+          `The leaf is one that its user brings, and ends at ${new Date(content.leaf.notAfter).toISOString()}. Put a newer one of generation ${leaf} into a Secret of spec.provided.`,
+        ];
+  const warnings = [...near, ...refusals];
+  return {
+    work: planFiles(facts, issuing, secret, content, entry),
+    wakeAt: wakes.length === 0 ? null : Math.min(...wakes),
+    warning:
+      warnings.length === 0
+        ? null
+        : { reason: near.length > 0 ? 'ExpiryNear' : 'LeafRefused', message: warnings.join(' ') },
+    refusal: null,
+  };
+}
+
+/** What is to be written besides a leaf that stays. */
+function planFiles(
+  facts: CertificateFacts,
+  { ledger, wish }: Issuing,
+  secret: MemberSecret,
+  content: MemberContent,
+  entry: RosterEntry,
+): Work {
+  const wanted = entry.bundle.map((number) => ledger.generations[number]?.fingerprint);
   const bundleDiffers =
     wanted.length !== content.bundle.length || wanted.some((fingerprint, i) => fingerprint !== content.bundle[i]);
   if (bundleDiffers || secret.epoch < entry.since) {
     return {
-      ...rest,
-      work: {
-        kind: 'rebundle',
-        because: bundleDiffers ? 'its bundle changes' : 'a grant is to be seen',
-        bundle: entry.bundle,
-      },
+      kind: 'rebundle',
+      because: bundleDiffers ? 'its bundle changes' : 'a grant is to be seen',
+      bundle: entry.bundle,
     };
   }
   const stale = staleOutputs(secret.outputs, facts.outputs);
   if (stale.length > 0) {
     const because = `${stale.join(', ')} ${stale.length === 1 ? 'is' : 'are'} not what is asked for`;
-    return { ...rest, work: { kind: 'outputs', because, bundle: entry.bundle } };
+    return { kind: 'outputs', because, bundle: entry.bundle };
   }
-  return { ...rest, work: labelsMissing(facts, wish, secret) ? { kind: 'label' } : { kind: 'none' } };
+  return labelsMissing(facts, wish, secret) ? { kind: 'label' } : { kind: 'none' };
 }
 
 /** Keys that do not hold what they are to hold, or are to go. */
@@ -202,7 +323,7 @@ function canonicalIp(address: string): string {
 interface Renewal {
   readonly because: string | null;
   readonly wakeAt: number | null;
-  readonly warning: string | null;
+  readonly warning: Warning | null;
 }
 
 /** When a leaf is renewed: never more than a third of its life before its end (design rule 9). */
@@ -245,7 +366,10 @@ function planRenewal(
   return {
     because: null,
     wakeAt: pending,
-    warning: `The leaf ends with its generation at ${new Date(leaf.notAfter).toISOString()}; a new one would not live longer. ${remedy}`,
+    warning: {
+      reason: 'ExpiryNear',
+      message: `The leaf ends with its generation at ${new Date(leaf.notAfter).toISOString()}; a new one would not live longer. ${remedy}`,
+    },
   };
 }
 

@@ -77,11 +77,11 @@ function ready(plan: Plan, content: MemberContent | null, refusal: Refusal | nul
       'Ready',
       'False',
       'Expired',
-      `The leaf expired at ${secondTime(content.leaf.notAfter)}. ${plan.warning ?? ''}`.trim(),
+      `The leaf expired at ${secondTime(content.leaf.notAfter)}. ${plan.warning?.message ?? ''}`.trim(),
     );
   }
   const message = `Secret holds a leaf valid until ${secondTime(content.leaf.notAfter)} and the bundle to trust.`;
-  return condition('Ready', 'True', 'Issued', plan.warning === null ? message : `${message} ${plan.warning}`);
+  return condition('Ready', 'True', 'Issued', plan.warning === null ? message : `${message} ${plan.warning.message}`);
 }
 
 function delivered({ sightings }: CertificateFacts, { leaf, revision }: MemberContent): ConditionUpdate {

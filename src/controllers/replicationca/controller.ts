@@ -14,6 +14,7 @@ import { Denials } from '../shared/denials.ts';
 import { generationsOf } from '../shared/facts.ts';
 import { tellInvalid, type Teller } from '../shared/invalid.ts';
 import type { Ledgers } from '../shared/ledgers.ts';
+import type { ProvidedLeaves } from '../shared/provided.ts';
 import { Refusal } from '../shared/refusal.ts';
 import type { Rights } from '../shared/rights.ts';
 import type { LedgerSecret } from '../shared/kept-secrets.ts';
@@ -36,6 +37,7 @@ export interface ReplicationCATools {
   readonly authorities: Authorities;
   readonly rights: Rights;
   readonly verdicts: Verdicts;
+  readonly provided: Pick<ProvidedLeaves, 'of'>;
   readonly tell: Teller;
   readonly clock: ControllerClock;
 }
@@ -47,7 +49,7 @@ const ROTATION_PERIOD = 10_000;
 
 /** Keeps ledger, generations and published bundle of one CA: observe -> plan (the rotation machine) -> perform, one ledger write at most. */
 export function replicationCAController(tools: ReplicationCATools) {
-  const { client, world, ledgers, authorities, rights, verdicts, tell, clock } = tools;
+  const { client, world, ledgers, authorities, rights, verdicts, provided, tell, clock } = tools;
   const { now } = clock;
   const writtenAt = new Map<string, number>();
   const events = new ReplicationCAEvents(tell);
@@ -217,7 +219,7 @@ export function replicationCAController(tools: ReplicationCATools) {
       const signers = new Map<number, Authority>();
       for (const [number, record] of Object.entries(ledger.generations))
         signers.set(Number(number), await authorities.get(ref, Number(number), record, signal));
-      const facts = observeRotation(world, ca, ledger, signers, now());
+      const facts = observeRotation(world, ca, ledger, signers, provided, now());
       return { signers, facts, decision: plan(facts, now()) };
     };
     let refusal: Refusal | null = null;

@@ -2,7 +2,7 @@
 import { LABELS, MANAGED_BY, SECRET_KEYS } from '../../api/names.ts';
 import type { ReplicationCA } from '../../api/objects.ts';
 import { PkiError } from '../../pki/errors.ts';
-import { readImported } from '../../pki/imported.ts';
+import { readImported, readImportedCertificate } from '../../pki/imported.ts';
 import type { Authority } from '../../pki/issue.ts';
 import type { Profile } from '../../profiles/index.ts';
 import { profileOf } from '../../profiles/index.ts';
@@ -28,28 +28,14 @@ export async function importAuthority(
   now: number,
   signal: AbortSignal,
 ): Promise<NewGeneration> {
-  const { generation, secretRef, passphraseSecretRef } = entry;
+  const { generation, secretRef } = entry;
   const { namespace } = ca.metadata;
   const name = `${namespace}/${secretRef.name}`;
   const profile = profileOf(ca.spec.profile);
   const undedicated = dedication(entry, name, profile);
   if (undedicated instanceof Refusal) throw undedicated;
 
-  const secret = await readSecret(client, entry, namespace, signal);
-  const [certificate, privateKey] = [SECRET_KEYS.certificate, SECRET_KEYS.privateKey].map((key) => textOf(secret, key));
-  if (certificate == null || privateKey == null) {
-    const missing = certificate == null ? SECRET_KEYS.certificate : SECRET_KEYS.privateKey;
-    throw refuse(entry, name, `it has no key ${missing}. ${creation(namespace, secretRef.name)}`);
-  }
-  const passphrase =
-    passphraseSecretRef === undefined ? null : await readPassphrase(client, namespace, passphraseSecretRef, signal);
-  let authority: Authority;
-  try {
-    authority = readImported({ certificate, privateKey, passphrase }, now);
-  } catch (error) {
-    if (!(error instanceof PkiError)) throw error;
-    throw refusalOf(entry, namespace, error);
-  }
+  const authority = await readAuthority(client, entry, namespace, now, signal);
   const { subject, notAfter } = authority.certificate;
   return {
     authority,
@@ -59,7 +45,7 @@ export async function importAuthority(
       {
         type: 'Normal',
         reason: 'GenerationImported',
-        note: `Generation ${generation} is "${subject}" of Secret ${name}, valid until ${secondTime(notAfter)}; it was copied to Secret ${secretName}, and ${secretRef.name} is not needed any more`,
+        note: `Generation ${generation} is "${subject}" of Secret ${name}, valid until ${secondTime(notAfter)}; it was copied to Secret ${secretName}${authority.key === null ? ' without a key: its leaves are brought' : ''}, and ${secretRef.name} is not needed any more`,
       },
       ...(undedicated === null ? [] : [undedicated]),
     ],
@@ -84,6 +70,37 @@ export function dedication(entry: Import, name: string, profile: Profile): Refus
   return { type: 'Warning', reason: 'NotDedicated', note };
 }
 
+/** @throws Refusal that names Secret, rule and remedy */
+async function readAuthority(
+  client: Client,
+  entry: Import,
+  namespace: string,
+  now: number,
+  signal: AbortSignal,
+): Promise<Authority> {
+  const { secretRef, passphraseSecretRef, withoutKey = false } = entry;
+  const secret = await readSecret(client, entry, namespace, signal);
+  const text = (key: string): string => {
+    const found = textOf(secret, key);
+    if (found !== null) return found;
+    const kept = key === SECRET_KEYS.privateKey ? '; or, where its key stays elsewhere, set withoutKey: true' : '';
+    const what = `it has no key ${key}. ${creation(namespace, entry)}${kept}`;
+    throw refuse(entry, `${namespace}/${secretRef.name}`, what);
+  };
+  const certificate = text(SECRET_KEYS.certificate);
+  try {
+    // Who keeps the key back does not want it to be read either.
+    if (withoutKey) return { certificate: readImportedCertificate(certificate, now), key: null };
+    const privateKey = text(SECRET_KEYS.privateKey);
+    const passphrase =
+      passphraseSecretRef === undefined ? null : await readPassphrase(client, namespace, passphraseSecretRef, signal);
+    return readImported({ certificate, privateKey, passphrase }, now);
+  } catch (error) {
+    if (!(error instanceof PkiError)) throw error;
+    throw refusalOf(entry, namespace, error);
+  }
+}
+
 async function readSecret(client: Client, entry: Import, namespace: string, signal: AbortSignal): Promise<KubeObject> {
   const { name } = entry.secretRef;
   let secret: KubeObject;
@@ -91,7 +108,7 @@ async function readSecret(client: Client, entry: Import, namespace: string, sign
     secret = await client.get(SECRETS, { namespace, name }, { signal });
   } catch (error) {
     if (!isNotFound(error)) throw error;
-    throw refuse(entry, `${namespace}/${name}`, `it does not exist. ${creation(namespace, name)}`);
+    throw refuse(entry, `${namespace}/${name}`, `it does not exist. ${creation(namespace, entry)}`);
   }
   if (secret.metadata.labels?.[LABELS.managedBy] !== MANAGED_BY) return secret;
   throw refuse(
@@ -101,8 +118,9 @@ async function readSecret(client: Client, entry: Import, namespace: string, sign
   );
 }
 
-function creation(namespace: string, name: string): string {
-  return `Create it: kubectl -n ${namespace} create secret generic ${name} --from-file=${SECRET_KEYS.certificate}=ca.crt --from-file=${SECRET_KEYS.privateKey}=ca.key`;
+function creation(namespace: string, { secretRef, withoutKey = false }: Import): string {
+  const key = withoutKey ? '' : ` --from-file=${SECRET_KEYS.privateKey}=ca.key`;
+  return `Create it: kubectl -n ${namespace} create secret generic ${secretRef.name} --from-file=${SECRET_KEYS.certificate}=ca.crt${key}`;
 }
 
 function refusalOf(entry: Import, namespace: string, { reason, message }: PkiError): Refusal {

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { type KeyObject, randomBytes } from 'node:crypto';
 import type { GenerationRecord, Ledger } from '../../api/ledger.ts';
 import { generationName, PASSPHRASE_KEY } from '../../api/names.ts';
 import type { ReplicationCA } from '../../api/objects.ts';
@@ -60,7 +60,7 @@ export async function mint(
     entry === undefined ? await makeAuthority(ca, number, now) : await importAuthority(client, ca, entry, now, signal);
   const { authority, remedy, story } = made;
   const { certificate, key } = authority;
-  const keyPem = storedKey(authority, passphrase);
+  const keyPem = key === null ? null : storedKey(key, passphrase);
   rehearse(new Map([...trusted, [number, authority]]), number, remedy, now);
   // Only a minted one has a fingerprint that no Secret was ever named after.
   const suffix = made.imported ? `-${randomBytes(2).toString('hex')}` : '';
@@ -73,10 +73,11 @@ export async function mint(
     fingerprint: certificate.fingerprint,
     secretUid: kept.meta.uid,
     passphraseRef:
-      passphraseSecretRef === undefined
+      passphraseSecretRef === undefined || key === null
         ? null
         : { name: passphraseSecretRef.name, key: passphraseSecretRef.key ?? PASSPHRASE_KEY },
     imported: made.imported,
+    withoutKey: key === null,
   };
   return { ledger: adoptGeneration(ledger, number, record, now), story: story(kept.meta.name) };
 }
@@ -134,7 +135,7 @@ async function makeAuthority(ca: ReplicationCA, number: number, now: number): Pr
 }
 
 /** The key as it lies in the generation's Secret. */
-function storedKey({ key }: Authority, passphrase: string | null): string {
+function storedKey(key: KeyObject, passphrase: string | null): string {
   try {
     return passphrase === null ? encodePrivateKey(key, 'PKCS8') : encryptPrivateKey(key, passphrase);
   } catch (error) {

@@ -23,6 +23,7 @@ import { secretFact } from '../shared/facts.ts';
 import type { Authority } from '../../pki/issue.ts';
 import { isProbed, type Seen, seenOf } from '../replicationpeer/observe.ts';
 import { memberKeyOf, objectOf } from '../shared/kept.ts';
+import { type Brought, candidateFor, isBrought, lackOf, type ProvidedLeaves } from '../shared/provided.ts';
 import type { World } from '../shared/world.ts';
 import { namespaceOf } from '../../rotation/story.ts';
 import { refusedBy } from './rehearsal.ts';
@@ -33,6 +34,7 @@ export function observeRotation(
   ca: ReplicationCA,
   ledger: Ledger,
   authorities: ReadonlyMap<number, Authority>,
+  provided: Pick<ProvidedLeaves, 'of'>,
   now: number,
 ): Facts {
   const generations = new Map([...authorities].map(([number, { certificate }]) => [number, certificate]));
@@ -45,7 +47,7 @@ export function observeRotation(
         { issuedAt: notBefore + BACKDATE, notAfter },
       ]),
     ),
-    certificates: certificateFacts(world, ca, ledger, generations),
+    certificates: certificateFacts(world, ca, ledger, generations, provided),
     witnesses: witnessesOf(world, ca),
     verifies: (leaf, bundle) => refusal(authorities, leaf, bundle, now),
     watched: (namespace) => world.reads(namespace),
@@ -100,6 +102,7 @@ function certificateFacts(
   ca: ReplicationCA,
   ledger: Ledger,
   generations: ReadonlyMap<number, Certificate>,
+  provided: Pick<ProvidedLeaves, 'of'>,
 ): ReadonlyMap<MemberKey, CertificateFact> {
   const facts = new Map<MemberKey, CertificateFact>();
   const self = keyOf(ca.metadata);
@@ -111,6 +114,7 @@ function certificateFacts(
       uid: certificate.metadata.uid,
       barred: barrierOf(world, ca, certificate, member),
       secret: memberSecretFact(world, certificate, member, ledger, generations),
+      brought: broughtBy(certificate, member, ledger, generations, provided.of(member)),
     });
   }
   // A member whose object has become unreadable is not one that is gone.
@@ -119,9 +123,31 @@ function certificateFacts(
     const kept = facts.has(member) ? undefined : world.certificates.get(member);
     if (kept === undefined || (kept.parsed.ok && caKeyOf(kept.parsed.object) !== self)) continue;
     const barred = { reason: 'InvalidSpec', message: `ClusterCertificate ${member} is invalid; see its conditions.` };
-    facts.set(member, { uid: entry.uid, barred, secret: null });
+    facts.set(member, { uid: entry.uid, barred, secret: null, brought: NOTHING });
   }
   return facts;
+}
+
+const NOTHING: CertificateFact['brought'] = new Map();
+
+/** Of which generations the user brings this member's leaf, and what is amiss with it. */
+function broughtBy(
+  certificate: ClusterCertificate,
+  member: MemberKey,
+  ledger: Ledger,
+  generations: ReadonlyMap<number, Certificate>,
+  brought: readonly Brought[] | null,
+): CertificateFact['brought'] {
+  const found = new Map<number, Blocker | null>();
+  for (const [number, ca] of generations) {
+    if (!isBrought(certificate, ledger.generations[number])) continue;
+    const there = brought !== null && candidateFor(brought, ca) !== null;
+    found.set(
+      number,
+      there ? null : { reason: 'LeafUnavailable', message: lackOf(member, brought ?? [], number, generations) },
+    );
+  }
+  return found;
 }
 
 function memberSecretFact(

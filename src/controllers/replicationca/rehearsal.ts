@@ -1,7 +1,7 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { type VerifierStyle, verifiesUnder } from '../../pki/bundle.ts';
 import type { Certificate } from '../../pki/certificate.ts';
-import { type Authority, issueLeaf, newSerial } from '../../pki/issue.ts';
+import { type Authority, issueLeaf, newSerial, rehearseLeaf } from '../../pki/issue.ts';
 import { BACKDATE } from '../shared/effective.ts';
 
 const STYLES: readonly VerifierStyle[] = ['first', 'last', 'any'];
@@ -25,11 +25,11 @@ export function refusedBy(authority: Authority, bundle: readonly Certificate[], 
   return style;
 }
 
-function rehearsalLeaf(authority: Authority, now: number): Certificate {
-  const { notBefore, notAfter } = authority.certificate;
-  return issueLeaf({
-    authority,
-    publicKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey,
+function rehearsalLeaf({ certificate, key }: Authority, now: number): Certificate {
+  const { notBefore, notAfter } = certificate;
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const request = {
+    publicKey,
     subject: { commonName: 'rehearsal' },
     dnsNames: [],
     ipAddresses: [],
@@ -38,5 +38,8 @@ function rehearsalLeaf(authority: Authority, now: number): Certificate {
     // Nobody looks at its dates, but it must be issuable by a CA that is near its end, too.
     notAfter: Math.min(notAfter, Math.max(now, notBefore) + BACKDATE),
     serial: newSerial(randomBytes),
-  });
+  };
+  return key === null
+    ? rehearseLeaf(certificate, privateKey, request)
+    : issueLeaf({ ...request, authority: { certificate, key } });
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { REPLICATION_PEER } from '../../api/names.ts';
 import type { ReplicationPeer } from '../../api/objects.ts';
-import type { Authority } from '../../pki/issue.ts';
+import type { SigningAuthority } from '../../pki/issue.ts';
 import { Canaries } from '../../probe/canary.ts';
 import { combineEvidence } from '../../probe/evidence.ts';
 import { Lookups } from '../../probe/lookups.ts';
@@ -221,11 +221,13 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     { ca, ledger }: PeerFacts,
     generations: readonly number[],
     signal: AbortSignal,
-  ): Promise<ReadonlyMap<number, Authority>> {
-    const found = new Map<number, Authority>();
+  ): Promise<ReadonlyMap<number, SigningAuthority>> {
+    const found = new Map<number, SigningAuthority>();
     for (const number of generations) {
       const record = ledger.generations[number];
-      if (record !== undefined) found.set(number, await tools.authorities.get(ca, number, record, signal));
+      if (record === undefined) continue;
+      const { certificate, key } = await tools.authorities.get(ca, number, record, signal);
+      if (key !== null) found.set(number, { certificate, key });
     }
     return found;
   }

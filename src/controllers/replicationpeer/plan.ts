@@ -20,16 +20,19 @@ export interface Question {
   readonly pace: Pace;
 }
 
-/** Whether what was seen is about the present Secret, and good. */
-function settled({ seen, secret }: PeerMember, signer: number): boolean {
-  return (
-    seen !== null &&
-    secret !== null &&
-    seen.reason === 'Verified' &&
-    seen.revision === secret.revision &&
-    seen.trusts?.listening.includes(signer) === true
-  );
+/** Whether what was seen is about the present Secret, and as good as it can be. */
+function settled({ seen, secret }: PeerMember, signer: number, askable: boolean): boolean {
+  if (seen === null || secret === null || seen.revision !== secret.revision) return false;
+  if (!askable) return seen.reason === NOT_ASKED;
+  return seen.reason === 'Verified' && seen.trusts?.listening.includes(signer) === true;
 }
+
+/** Its key is not here, so that no canary of it can be made. */
+const NOT_ASKED = 'NotAsked';
+
+/** Whether there can be canaries of a generation. */
+const isAskable = ({ generations }: PeerFacts['ledger'], generation: number): boolean =>
+  generations[generation]?.withoutKey !== true;
 
 /**
  * What to ask of each member. While a gate waits: whether it trusts both generations of the rotation. A new Secret: whether it trusts the
@@ -41,15 +44,17 @@ export function planQuestions(facts: PeerFacts, dark: ReadonlyMap<string, number
   const { rotation, signer } = ledger;
   return members.flatMap((member) => {
     if (member.secret === null || signer === null || !member.probed) return [];
-    const quiet = rotation === null && settled(member, signer);
-    const generations = rotation !== null ? [rotation.from, rotation.to] : quiet ? [] : [signer];
+    const quiet = rotation === null && settled(member, signer, isAskable(ledger, signer));
+    const wanted = rotation !== null ? [rotation.from, rotation.to] : quiet ? [] : [signer];
+    const generations = wanted.filter((generation) => isAskable(ledger, generation));
+    const sessions = rotation === null ? null : sessionsWanted(rotation);
     const slower = Math.min(profile.quietInterval, interval * 2 ** Math.min(dark.get(member.name) ?? 0, 20));
     const intervalMs = rotation !== null ? interval : quiet ? profile.quietInterval : slower;
     return [
       {
         member,
         generations,
-        sessions: rotation === null ? null : sessionsWanted(rotation),
+        sessions: sessions !== null && isAskable(ledger, sessions.generation) ? sessions : null,
         key: JSON.stringify([ledger.epoch, member.secret.revision, generations]),
         pace: { intervalMs, maxProbesPerHour: profile.maxProbesPerHour },
       },
@@ -136,6 +141,12 @@ function findingOf(
     };
   }
   const wanted = ledger.rotation?.to ?? ledger.signer;
+  if (wanted !== null && !isAskable(ledger, wanted)) {
+    return {
+      reason: NOT_ASKED,
+      message: `Generation ${wanted} was imported without its key, so that no look tells whether ${name} trusts it.`,
+    };
+  }
   if (trusted !== null && wanted !== null && !trusted.includes(wanted)) {
     return {
       reason: 'NotTrusted',
@@ -199,7 +210,11 @@ function distrust(judge: string, shown: string, seen: ReadonlyMap<string, Seen>)
   const { generation = 0 } = seen.get(shown)?.presents ?? {};
   const { trusts, refuses, reason = '', message = '' } = seen.get(judge) ?? {};
   if (trusts?.listening.includes(generation) === true) return null;
-  if (refuses?.fresh.includes(generation) !== true) return { seen: false, reason, message };
+  if (refuses?.fresh.includes(generation) !== true) {
+    // Nothing is amiss, but nobody could ask: see NOT_ASKED.
+    const unseen = `It is not seen whether ${judge} trusts generation ${generation}, of which ${shown} presents a leaf.`;
+    return message === '' ? { seen: false, reason: NOT_ASKED, message: unseen } : { seen: false, reason, message };
+  }
   return {
     seen: true,
     reason: 'NotTrusted',

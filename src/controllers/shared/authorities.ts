@@ -53,7 +53,7 @@ export async function readPassphrase(
 }
 
 /**
- * The generations that can sign, read from the Secrets that the ledger names and from nothing else.
+ * The generations, with their keys where those are here, read from the Secrets that the ledger names and from nothing else.
  * What was read is kept in memory by namespace, name and UID: whoever writes a ledger elsewhere must not be given this key.
  */
 export class Authorities {
@@ -110,7 +110,7 @@ export class Authorities {
     if (secret.metadata.uid !== record.secretUid) throw invalid('it was made anew since the ledger named it');
     const certificatePem = textOf(secret, SECRET_KEYS.certificate);
     const keyPem = textOf(secret, SECRET_KEYS.privateKey);
-    if (certificatePem === null || keyPem === null)
+    if (certificatePem === null || (keyPem === null && !record.withoutKey))
       throw invalid(`it lacks ${SECRET_KEYS.certificate} or ${SECRET_KEYS.privateKey}`);
     const passphrase =
       record.passphraseRef === null
@@ -121,6 +121,7 @@ export class Authorities {
       certificate = parseCertificate(certificatePem);
       if (certificate.fingerprint !== record.fingerprint)
         throw invalid('its certificate has another fingerprint than the ledger says');
+      if (keyPem === null || record.withoutKey) return { certificate, key: null };
       const key = decodePrivateKey(keyPem, passphrase);
       if (!keyMatches(certificate, key)) throw invalid('its key does not belong to its certificate');
       return { certificate, key };

@@ -6,6 +6,7 @@ import type { MemberKey } from '../../api/names.ts';
 import type { OutputSpec } from '../../api/outputs.ts';
 import type { Subject } from '../../pki/issue.ts';
 import type { KeyEncoding, KeySpec } from '../../pki/keys.ts';
+import type { LeafDemands } from '../../pki/provided.ts';
 import { type Profile, profileOf } from '../../profiles/index.ts';
 
 /** notBefore is set back by this, for members whose clock is behind (design section 5). */
@@ -107,6 +108,22 @@ export function passwordSecretsOf(
 ): readonly string[] {
   const all = [...outputs, ...objects.flatMap((object) => object.outputs)];
   return [...new Set(all.flatMap(({ passwordSecretRef }) => passwordSecretRef?.name ?? []))];
+}
+
+/** Names of the Secrets, in the certificate's own namespace, in which its user brings leaves, each once. */
+export function providedSecretsOf({ provided = [] }: ClusterCertificate['spec']): readonly string[] {
+  return [...new Set(provided.map(({ secretRef }) => secretRef.name))];
+}
+
+/** What is demanded of a leaf that its user brings: what the spec says, not what a profile would choose. */
+export function leafDemands({ spec }: Pick<ClusterCertificate, 'spec'>): LeafDemands {
+  return {
+    commonName: spec.commonName ?? null,
+    key: spec.privateKey === undefined ? null : keySpec(spec.privateKey, 3072),
+    dnsNames: spec.dnsNames ?? [],
+    ipAddresses: spec.ipAddresses ?? [],
+    uris: spec.uris ?? [],
+  };
 }
 
 export function secretNameOf({ metadata, spec }: Pick<ClusterCertificate, 'metadata' | 'spec'>): string {

@@ -58,6 +58,7 @@ export function secretFact(
     epoch: Math.min(kept.epoch, ...objects.map((object) => object?.epoch ?? 0)),
     revision: content.revision,
     leafFingerprint: content.leaf.fingerprint,
+    leafEpoch: kept.leafEpoch,
     leafNotAfter: content.leaf.notAfter,
     leaf: issuerOf(content.leaf, generations),
     bundle: numbersOf(content.bundle, ledger),

@@ -40,6 +40,8 @@ interface OfMember extends HasMeta {
   readonly ca: string;
   readonly certificate: MemberKey;
   readonly epoch: number;
+  /** Under which its leaf was signed; 0: it was brought, or nobody knows. */
+  readonly leafEpoch: number;
   /** Ours, and those that the ClusterCertificate asks for. */
   readonly annotations: Readonly<Record<string, string>>;
 }
@@ -172,15 +174,17 @@ export function keepSecret(raw: KubeObject, claims: Claims): KeptSecret {
 function ofMember(raw: KubeObject, asked: Readonly<Record<string, string>> | undefined): OfMember {
   const meta = metaOf(raw);
   const { labels = {}, annotations = {} } = raw.metadata;
-  const epochText = annotations[ANNOTATIONS.epoch] ?? '';
   return {
     meta,
     ca: `${labels[LABELS.caNamespace] ?? meta.namespace}/${labels[LABELS.ca] ?? ''}`,
     certificate: memberKey(meta.namespace, labels[LABELS.certificate] ?? ''),
-    epoch: /^\d{1,15}$/.test(epochText) ? Number(epochText) : 0,
+    epoch: epochIn(annotations[ANNOTATIONS.epoch]),
+    leafEpoch: epochIn(annotations[ANNOTATIONS.leafEpoch]),
     annotations: { ...only(annotations, keysOf(asked)), ...short(only(annotations, OUR_ANNOTATIONS)) },
   };
 }
+
+const epochIn = (text = ''): number => (/^\d{1,15}$/.test(text) ? Number(text) : 0);
 
 /** Reads a further object of a member. One that nobody asks for any more is known by its place, so that it can go. */
 export function keepOutput(object: 'Secret' | 'ConfigMap', raw: KubeObject, claims: Claims): OutputObject {
@@ -292,7 +296,7 @@ const pairDigest = (leafPem: string, keyPem: string): string => sha256(`${leafPe
 export function expectPair(
   { leafPem, keyPem }: Pick<MemberFiles, 'leafPem' | 'keyPem'>,
   leaf: Certificate,
-  key: KeySpec,
+  key: KeySpec | null,
 ) {
   const [oldest] = made.keys();
   if (oldest !== undefined && made.size >= MADE_AT_MOST) made.delete(oldest);

@@ -99,13 +99,14 @@ export function bundleData({ secret }: Profile, bundlePem: string): Record<strin
 
 /**
  * One generation: immutable, named after its fingerprint, so that a crash or a lost race never blocks a name.
+ * @param keyPem null: its key is not here
  * @param suffix makes a name of its own for a certificate that may have been stored before
  */
 export function generationSecret(
   ca: ObjectRef,
   number: number,
   certificate: Certificate,
-  keyPem: string,
+  keyPem: string | null,
   suffix = '',
 ): KubeObject {
   return {
@@ -118,7 +119,10 @@ export function generationSecret(
     },
     type: CA_SECRET_TYPE,
     immutable: true,
-    data: { [SECRET_KEYS.certificate]: base64(certificate.pem), [SECRET_KEYS.privateKey]: base64(keyPem) },
+    data: {
+      [SECRET_KEYS.certificate]: base64(certificate.pem),
+      ...(keyPem === null ? {} : { [SECRET_KEYS.privateKey]: base64(keyPem) }),
+    },
   };
 }
 

@@ -13,7 +13,7 @@ import {
 } from '../../api/names.ts';
 import type { ClusterCertificate, ReplicationPeer } from '../../api/objects.ts';
 import { type Client, type KubeObject, keyOf, type ObjectRef } from '../../runtime/client.ts';
-import { caKeyOf, passwordSecretsOf, secretNameOf } from './effective.ts';
+import { caKeyOf, passwordSecretsOf, providedSecretsOf, secretNameOf } from './effective.ts';
 import type { Log } from './log.ts';
 import { Lookup } from './lookup.ts';
 import { type Kept, keepObject, memberKeys, objectOf, onlyStatusChanged } from './kept.ts';
@@ -31,7 +31,7 @@ import {
 } from './kept-secrets.ts';
 import { CONFIG_MAPS, OURS, SECRETS } from './resources.ts';
 import { Pace } from './pace.ts';
-import { Passwords } from './passwords.ts';
+import { UserSecrets } from './user-secrets.ts';
 import { type Seen, View } from './view.ts';
 
 /** Where keys are sent that something happened to. `low`: it was merely there at the start. `after`: milliseconds that it may wait. */
@@ -58,7 +58,7 @@ export class World {
   readonly peers: View<Kept<'ReplicationPeer'>>;
   readonly secrets: View<KeptSecret>;
   readonly configMaps: View<KeptConfigMap>;
-  readonly passwords: Passwords;
+  readonly userSecrets: UserSecrets;
   readonly pace = new Pace();
   /** ClusterCertificates that were seen to go, as they were, until what is left of them has been dealt with. */
   readonly deleted = new Map<string, ClusterCertificate>();
@@ -69,7 +69,7 @@ export class World {
   readonly #mark: Mark;
   readonly #certificatesByCa = new Lookup();
   readonly #certificatesBySecret = new Lookup();
-  readonly #certificatesByPassword = new Lookup();
+  readonly #certificatesByUserSecret = new Lookup();
   readonly #secretsByCa = new Lookup();
   readonly #outputsByCertificate = new Lookup();
   readonly #peersByMember = new Lookup();
@@ -116,11 +116,11 @@ export class World {
       keep: (raw) => keepConfigMap(raw, claims),
       onChange: (c) => this.#onConfigMap(c),
     });
-    this.passwords = new Passwords(client, (secret) => this.#onPassword(secret), log);
+    this.userSecrets = new UserSecrets(client, (secret) => this.#onUserSecret(secret), log);
   }
 
-  #onPassword(secret: string): void {
-    for (const certificate of this.#certificatesByPassword.get(secret)) this.#mark('ClusterCertificate', certificate);
+  #onUserSecret(secret: string): void {
+    for (const certificate of this.#certificatesByUserSecret.get(secret)) this.#mark('ClusterCertificate', certificate);
   }
 
   get #views() {
@@ -139,7 +139,7 @@ export class World {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([...this.#views, this.passwords].map((each) => each.stop()));
+    await Promise.all([...this.#views, this.userSecrets].map((each) => each.stop()));
   }
 
   /** What has not been read yet: kind and namespace. */
@@ -274,9 +274,9 @@ export class World {
     else if (old !== null) this.deleted.set(key, old);
     this.#certificatesByCa.move(key, old === null ? [] : [caKeyOf(old)], now === null ? [] : [caKeyOf(now)]);
     this.#certificatesBySecret.move(key, wantedSecrets(old), wantedSecrets(now));
-    const passwords = passwordSecrets(now);
-    this.#certificatesByPassword.move(key, passwordSecrets(old), passwords);
-    if (passwords.length > 0 && now !== null) this.passwords.watch(now.metadata.namespace);
+    const used = userSecrets(now);
+    this.#certificatesByUserSecret.move(key, userSecrets(old), used);
+    if (used.length > 0 && now !== null) this.userSecrets.watch(now.metadata.namespace);
     for (const ca of new Set([old, now].filter((each) => each !== null).map(caKeyOf))) {
       this.#mark('ReplicationCA', ca, { low: initial, after: this.pace.rest(ca, JOIN_WINDOW) });
     }
@@ -426,10 +426,12 @@ function wantedSecrets(certificate: ClusterCertificate | null): readonly string[
   return certificate === null ? [] : [`${certificate.metadata.namespace}/${secretNameOf(certificate)}`];
 }
 
-function passwordSecrets(certificate: ClusterCertificate | null): readonly string[] {
+/** Secrets of the user's from which it takes something. */
+function userSecrets(certificate: ClusterCertificate | null): readonly string[] {
   if (certificate === null) return [];
   const { metadata, spec } = certificate;
-  return passwordSecretsOf(spec.outputs, spec.outputObjects).map((name) => `${metadata.namespace}/${name}`);
+  const names = new Set([...passwordSecretsOf(spec.outputs, spec.outputObjects), ...providedSecretsOf(spec)]);
+  return [...names].map((name) => `${metadata.namespace}/${name}`);
 }
 
 /** Members of which something else is seen than before: `Delivered` of their certificates follows. */

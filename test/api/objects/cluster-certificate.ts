@@ -222,6 +222,22 @@ export const clusterCertificates: readonly Row[] = [
     outputs: EVERY,
     outputObjects: [{ kind: 'Secret', name: 'vast1-more', template: { labels: { a: 'b' } }, outputs: EVERY }],
   }),
+  certificate('leaves that are brought', { provided: [{ secretRef: { name: 'a' } }, { secretRef: { name: 'b' } }] }),
+  certificate(
+    'a leaf that is brought from nowhere',
+    { provided: [{}] },
+    { at: 'spec.provided[0].secretRef', ...REQUIRED },
+  ),
+  certificate(
+    'no leaf that is brought',
+    { provided: [] },
+    { at: 'spec.provided', says: 'at least 1 item', server: 'should have at least 1 items' },
+  ),
+  certificate(
+    'more leaves than can be brought',
+    { provided: Array.from({ length: 9 }, (_, n) => ({ secretRef: { name: `a${n}` } })) },
+    { at: 'spec.provided', says: 'at most 8 items', server: 'must have at most 8 items' },
+  ),
   certificate('the most and longest outputs that can be', {
     outputs: longest(16),
     outputObjects: Array.from({ length: 8 }, (_, n) => ({

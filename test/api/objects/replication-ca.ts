@@ -127,6 +127,15 @@ export const replicationCas: readonly Row[] = [
     { at: 'spec.passphraseSecretRef.key', says: 'must be a key of a Secret' },
   ),
   ca('nothing imported', { imported: [] }),
+  ca('a CA without its key', { imported: [{ generation: 2, secretRef: { name: 'a' }, withoutKey: true }] }),
+  ca('a CA with its key, and a passphrase', {
+    imported: [{ generation: 2, secretRef: { name: 'a' }, withoutKey: false, passphraseSecretRef: { name: 'b' } }],
+  }),
+  ca(
+    'a CA without its key, and a passphrase for it',
+    { imported: [{ generation: 2, secretRef: { name: 'a' }, withoutKey: true, passphraseSecretRef: { name: 'b' } }] },
+    { at: 'spec.imported[0].passphraseSecretRef', says: 'must be absent with withoutKey: the key is not read' },
+  ),
   ca('an import that is not said to be dedicated', {
     imported: [{ generation: 2, secretRef: { name: 'a.b' }, dedicated: false }],
   }),

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { encodeBundle } from '../../../src/pki/bundle.ts';
-import type { Authority } from '../../../src/pki/issue.ts';
+import type { SigningAuthority } from '../../../src/pki/issue.ts';
 import { Canaries, type CanarySet } from '../../../src/probe/canary.ts';
 import { combineEvidence } from '../../../src/probe/evidence.ts';
 import { Lookups } from '../../../src/probe/lookups.ts';
@@ -12,8 +12,8 @@ import { type Identity, makeAuthority, makeLeaf } from '../pki.ts';
 import { type Material, slowProxy } from '../servers.ts';
 import { front, PROTOCOLS } from './front.ts';
 
-let old: Authority;
-let next: Authority;
+let old: SigningAuthority;
+let next: SigningAuthority;
 let member: Identity;
 let canaries: CanarySet;
 
@@ -27,7 +27,7 @@ beforeAll(async () => {
   canaries = await new Canaries(randomBytes).make({ authorities, like: member.leaf, now: Date.now() });
 });
 
-const trusting = (...authorities: readonly Authority[]): Material => ({
+const trusting = (...authorities: readonly SigningAuthority[]): Material => ({
   identity: member,
   bundle: encodeBundle(authorities.map(({ certificate }) => certificate)),
 });

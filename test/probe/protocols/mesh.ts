@@ -1,7 +1,7 @@
 /** Two generations, a member, and looks at it: what the tests with real servers share. */
 import { randomBytes } from 'node:crypto';
 import { encodeBundle } from '../../../src/pki/bundle.ts';
-import type { Authority } from '../../../src/pki/issue.ts';
+import type { SigningAuthority } from '../../../src/pki/issue.ts';
 import { Canaries, type CanarySet } from '../../../src/probe/canary.ts';
 import { type EndpointObservation, type ProbeRequest, probeEndpoint } from '../../../src/probe/probe.ts';
 import { EndpointSessions } from '../../../src/probe/sessions.ts';
@@ -12,13 +12,18 @@ export type Reached = Extract<EndpointObservation, { kind: 'reached' }>;
 type Where = Pick<ProbeRequest, 'port' | 'protocol'> & Partial<ProbeRequest>;
 
 export class TwoGenerations {
-  readonly old: Authority;
-  readonly next: Authority;
+  readonly old: SigningAuthority;
+  readonly next: SigningAuthority;
   readonly canaries: CanarySet;
   /** The member's leaf of each generation. */
   readonly leaves: readonly [old: Identity, next: Identity];
 
-  private constructor(old: Authority, next: Authority, leaves: readonly [Identity, Identity], canaries: CanarySet) {
+  private constructor(
+    old: SigningAuthority,
+    next: SigningAuthority,
+    leaves: readonly [Identity, Identity],
+    canaries: CanarySet,
+  ) {
     this.old = old;
     this.next = next;
     this.leaves = leaves;
@@ -38,7 +43,7 @@ export class TwoGenerations {
 
   /** What the Secret of the member holds before a rotation and after each of its stages. */
   get stages(): readonly [start: Material, append: Material, roll: Material, drop: Material] {
-    const bundle = (...all: readonly Authority[]) => encodeBundle(all.map(({ certificate }) => certificate));
+    const bundle = (...all: readonly SigningAuthority[]) => encodeBundle(all.map(({ certificate }) => certificate));
     const { old, next } = this;
     const [of1, of2] = this.leaves;
     return [

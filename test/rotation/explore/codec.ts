@@ -104,6 +104,7 @@ function generationsOf({ head, members, wanted, due, commit }: State): Generatio
     set |= ofContent(member.secret) | ofContent(member.loaded) | ofSeen(member.sight);
     for (const content of member.coming) set |= ofContent(content);
     for (const content of member.old) set |= ofContent(content);
+    set |= member.ready;
     if (member.vouch !== null) set |= bit(member.vouch.generation);
     if (probe !== null) set |= probe.asked | ofSeen(probe.seen);
     if (write !== null) set |= bit(write.leaf) | write.bundle;
@@ -201,7 +202,13 @@ function putMember(member: Member, next: Entry | null, nextUidKnown: boolean): v
       (next === null ? 0 : 64) |
       (nextUidKnown ? 128 : 0),
   );
-  put((member.probed ? 1 : 0) + (member.vouch === null ? 0 : 2 + member.vouch.stage * 4) + (member.barred ? 16 : 0));
+  put(
+    (member.probed ? 1 : 0) +
+      (member.vouch === null ? 0 : 2 + member.vouch.stage * 4) +
+      (member.barred ? 16 : 0) +
+      (member.brings ? 32 : 0),
+  );
+  if (member.brings) putGenerations(member.ready);
   put(coming.length * 16 + old.length + (restarted ? 8 : 0));
   if (entry !== null) putEntry(entry);
   if (secret !== null) {
@@ -316,7 +323,8 @@ export function encodeFacts(state: State, shown: readonly Member[]): string {
   put(due);
   put((wanted.deleting ? 2 : 0) | (wanted.paused ? 4 : 0) | (wanted.approved.stage << 3));
   put(wanted.approved.generation);
-  for (const { certificate, uidKnown, hidden, peer, barred, departed, entry, secret, sight, probed, vouch } of shown) {
+  for (const member of shown) {
+    const { certificate, uidKnown, hidden, peer, barred, departed, entry, secret, sight, probed, vouch } = member;
     leafNames.clear();
     revisionNames.clear();
     put(
@@ -336,7 +344,8 @@ export function encodeFacts(state: State, shown: readonly Member[]): string {
       put(nameOf(revisionNames, secret.revision));
     }
     if (sight !== null) putSight(sight);
-    put((probed ? 1 : 0) + (vouch === null ? 0 : 2 + vouch.stage * 4) + (barred ? 16 : 0));
+    put((probed ? 1 : 0) + (vouch === null ? 0 : 2 + vouch.stage * 4) + (barred ? 16 : 0) + (member.brings ? 32 : 0));
+    if (member.brings) put(member.ready);
     if (vouch !== null) putVouch(vouch);
   }
   return Buffer.from(scratch.buffer, 0, at).toString('latin1');
@@ -444,6 +453,7 @@ function takeMember(epoch: number): Decoded {
   const a = take();
   const b = take();
   const c = take();
+  const ready = (c & 32) === 0 ? 0 : take();
   const versions = take();
   const entry = (a & 32) === 0 ? null : takeEntry();
   const secret = (a & 64) === 0 ? null : takeSecret();
@@ -476,6 +486,8 @@ function takeMember(epoch: number): Decoded {
       restarted: (versions & 8) !== 0,
       probed: (c & 1) !== 0,
       vouch,
+      brings: (c & 32) !== 0,
+      ready,
       sight,
       probe,
       write,

@@ -22,6 +22,7 @@ import {
   type Content,
   FRESH,
   FUTURE,
+  GRANTS,
   has,
   listed,
   type Member,
@@ -62,7 +63,7 @@ export class Moves {
   }
 
   initial(): State {
-    const { members, joiners, newborn, unprobed } = this.world;
+    const { members, joiners, newborn, unprobed, brings } = this.world;
     const content = { leaf: 1, id: 1, bundle: bit(1) };
     const issued: Member = {
       ...NOBODY,
@@ -85,6 +86,8 @@ export class Moves {
       members: Array.from({ length: members + joiners }, (_, i) => ({
         ...(i < members ? first : NOBODY),
         probed: i >= unprobed,
+        brings: i < brings,
+        ready: i < brings && !newborn ? bit(1) : 0,
       })),
       wanted: { pin: 0, paused: false, approved: { generation: 0, stage: 0 }, deleting: false },
       due: 0,
@@ -440,6 +443,13 @@ export class Moves {
         { secret: null, write: null, coming: overwritten(member, this.world.coming) },
         'its Secret is deleted',
       );
+    if (member.brings) {
+      for (const number of listed(state.head.generations)) {
+        const there = has(member.ready, number);
+        const what = there ? `its leaf of G${number} is taken away` : `its leaf of G${number} is brought`;
+        change('bring', { ready: member.ready ^ bit(number) }, what);
+      }
+    }
     this.#vouches(state, change, member);
     this.#watches(state, i, member, visit);
   }
@@ -448,9 +458,11 @@ export class Moves {
   #vouches(
     { head: { rotation } }: State,
     change: (budget: Budget, next: Partial<Member>, what: string) => void,
-    { secret, loaded, coming, vouch }: Member,
+    { secret, loaded, coming, vouch, entry, brings, probed }: Member,
   ): void {
     if (vouch !== null) change('vouch', { vouch: null }, 'the word for it expires');
+    // Where a look tells as much a word adds nothing: that is explored with members that nobody can probe.
+    if (this.world.brings > 0 && probed && !(brings && GRANTS[entry?.grant ?? 0] === 'Reopened')) return;
     if (rotation === null || secret === null || loaded === null) return;
     if (!sameContent(secret, loaded) || coming.length > 0) return;
     const { to: generation, stage } = rotation;

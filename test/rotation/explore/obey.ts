@@ -47,6 +47,13 @@ export function disobeyed(state: State, shown: readonly Member[], next: NextLedg
 
   if (moves !== null && wanted.paused) return `it ${moves} although the rotation is paused`;
   if (moves !== null && wanted.deleting) return `it ${moves} although the CA is being deleted`;
+  for (const [i, entry] of next.entries.entries()) {
+    const member = members[i];
+    if (member === undefined || entry === null || !underWay(entry.grant) || entry.since === member.entry?.since)
+      continue;
+    if (member.brings && member.secret?.leaf !== entry.leaf && !has(member.ready, entry.leaf))
+      return `it grants ${NAMES.charAt(i)} a leaf of G${entry.leaf}, which nobody has brought`;
+  }
   const { pin } = wanted;
   if (was !== null && pin !== 0 && pin <= state.head.highest && pin !== was.from && pin !== was.to && moves !== null)
     return `it ${moves} although G${pin} is wanted, which is gone`;

@@ -67,6 +67,7 @@ const record = (number: number): GenerationRecord => ({
   secretUid: `uid-${number}`,
   passphraseRef: null,
   imported: false,
+  withoutKey: false,
 });
 const records = Array.from({ length: 32 }, (_, number) => record(number));
 const lists: readonly (readonly number[])[] = Array.from({ length: 512 }, (_, set) => listed(set));
@@ -138,6 +139,8 @@ function secretFact(member: Member, generations: Generations): SecretFact | null
     epoch: secret.epoch,
     revision: `revision-${secret.revision}`,
     leafFingerprint: `leaf-${secret.id}`,
+    // Whatever is written under a grant that was turned round comes with a new leaf, but where it is brought.
+    leafEpoch: member.brings ? 0 : secret.epoch,
     leafNotAfter: NOW + 300 * DAY,
     leaf: has(generations, secret.leaf) ? secret.leaf : null,
     bundle: (secret.bundle & ~generations) === 0 ? listOf(secret.bundle) : null,
@@ -189,7 +192,15 @@ const verifiesIn =
 
 /** A CA that was to be imported is refused, or its passphrase is not there. */
 const UNMAKEABLE = { reason: 'ImportRefused', message: 'It cannot be made.' };
+const LACK = { reason: 'LeafUnavailable', message: 'It is not brought.' };
 const BARRED = { reason: 'NamespaceNotAllowed', message: 'It may not be served.' };
+
+const NOTHING: CertificateFact['brought'] = new Map();
+
+function broughtBy({ brings, ready }: Member, generations: Generations): CertificateFact['brought'] {
+  if (!brings) return NOTHING;
+  return new Map(listOf(generations).map((number) => [number, has(ready, number) ? null : LACK]));
+}
 
 /** What the planner is given. */
 function factsOf(
@@ -217,7 +228,8 @@ function factsOf(
     if (member.certificate && !member.hidden) {
       const uid = member.entry === null || member.uidKnown ? 'known' : 'new';
       const barred = member.barred ? BARRED : null;
-      certificates.set(name, { uid, barred, secret: secretFact(member, head.generations) });
+      const brought = broughtBy(member, head.generations);
+      certificates.set(name, { uid, barred, secret: secretFact(member, head.generations), brought });
     }
     if (member.peer) {
       witnesses.set(name, [

@@ -26,11 +26,23 @@ export function committed(state: State, { head, entries, uidKnown }: NextLedger)
   const members = state.members.map((member, i): Member => {
     const entry = entries[i] ?? null;
     const known = uidKnown[i] ?? true;
-    if (entry === member.entry && known === member.uidKnown) return member;
+    const ready = member.ready & head.generations;
+    if (entry === member.entry && known === member.uidKnown)
+      return ready === member.ready ? member : { ...member, ready };
     // Whoever has left takes part no longer: its links are its own affair until it is a member again.
     if (entry === null && member.entry !== null)
-      return { ...member, entry, uidKnown: true, loaded: null, coming: [], old: [], restarted: false, probe: null };
-    return { ...member, entry, uidKnown: known };
+      return {
+        ...member,
+        entry,
+        uidKnown: true,
+        loaded: null,
+        coming: [],
+        old: [],
+        restarted: false,
+        probe: null,
+        ready,
+      };
+    return { ...member, entry, uidKnown: known, ready };
   });
   const [was, is] = [state.head.rotation, head.rotation];
   const proven = entries.some((entry, i) => entry?.grant === PROVEN && state.members[i]?.entry?.grant !== PROVEN);
@@ -43,12 +55,17 @@ export function committed(state: State, { head, entries, uidKnown }: NextLedger)
  * What the controller of the member writes now; null: its Secret is as the ledger wants it. Of one that may not be served it may or may not
  * be written; who has departed besides has left with the next update of the ledger.
  */
-export function dueWrite(state: State, { certificate, barred, departed, hidden, entry, secret }: Member): Write | null {
+export function dueWrite(state: State, member: Member): Write | null {
+  const { certificate, barred, departed, hidden, entry, secret } = member;
   if (!certificate || (barred && departed) || hidden || entry === null || entry.leaf === 0) return null;
   const sameLeaf = secret !== null && secret.leaf === entry.leaf;
   const underGrant = secret !== null && secret.epoch >= entry.since;
   if (sameLeaf && secret.bundle === entry.bundle && underGrant) return null;
-  const keepsLeaf = sameLeaf && (underGrant || GRANTS[entry.grant] !== 'Reopened');
+  if (member.brings && !sameLeaf) {
+    if (!has(member.ready, entry.leaf)) return null;
+    return { epoch: state.head.epoch, leaf: entry.leaf, id: broughtLeaf(member, entry.leaf), bundle: entry.bundle };
+  }
+  const keepsLeaf = sameLeaf && (member.brings || underGrant || GRANTS[entry.grant] !== 'Reopened');
   return { epoch: state.head.epoch, leaf: entry.leaf, id: keepsLeaf ? secret.id : 0, bundle: entry.bundle };
 }
 
@@ -59,6 +76,14 @@ export function renewalOf(
   if (!certificate || (barred && departed) || hidden || entry === null || entry.leaf === 0 || secret === null)
     return null;
   return { epoch: state.head.epoch, leaf: entry.leaf, id: 0, bundle: entry.bundle };
+}
+
+/** The leaf of this generation that is brought: the same as before. 0: nothing remembers it, so any will do. */
+function broughtLeaf({ secret, loaded, coming, old, sight, probe, write, oldSecret, oldSight }: Member, leaf: number) {
+  const known = [loaded, secret, ...coming, ...old, sight, probe?.seen, write, oldSecret?.secret, oldSight?.sight].find(
+    (each) => each?.leaf === leaf && each.id !== 0,
+  );
+  return known?.id ?? 0;
 }
 
 function freshLeaf({ secret, loaded, coming, old, sight, probe, write, oldSecret, oldSight }: Member): number {

@@ -4,7 +4,7 @@ import { hash, hashHigh, hashLow } from './hash.ts';
 import { HashSet } from './hashes.ts';
 import type { Moves } from './moves.ts';
 import { askedIn, committed, dueWrite, landed, runs, stamped, truth, written } from './rules.ts';
-import { bit, has, type Member, sameContent, shownSet, type State } from './state.ts';
+import { bit, GRANTS, has, type Member, sameContent, shownSet, type State } from './state.ts';
 
 const MAX_ROUNDS = 80;
 
@@ -96,10 +96,11 @@ function relented(state: State): State {
   return { ...state, members, wanted: { ...wanted, pin, paused: false }, commit: null };
 }
 
-/** Everybody loads its files and is looked at; a soak passes. */
+/** Everybody loads its files and is looked at; leaves that are missing are brought; a soak passes. */
 function looked(state: State): State {
   const asked = askedIn(state);
-  const members = state.members.map((member): Member => {
+  const members = state.members.map((each): Member => {
+    const member = each.brings ? { ...each, ready: state.head.generations } : each;
     const { secret } = member;
     if (secret === null) return member;
     const { leaf, id, bundle } = secret;
@@ -107,6 +108,8 @@ function looked(state: State): State {
       ? { ...member, loaded: { leaf, id, bundle }, coming: [], old: [], restarted: false }
       : { ...member, coming: [], old: [], restarted: false };
     if (!now.probed) return vouched(state, now);
+    if (GRANTS[now.entry?.grant ?? 0] === 'Reopened' && now.brings)
+      return { ...vouched(state, now), sight: landed(stamped(state, secret), truth(now, asked)) };
     return { ...now, sight: landed(stamped(state, secret), truth(now, asked)) };
   });
   const { rotation } = state.head;

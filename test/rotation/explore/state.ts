@@ -114,6 +114,10 @@ export interface Member {
   /** It can be probed. Otherwise somebody has to vouch for it. */
   readonly probed: boolean;
   readonly vouch: Vouch | null;
+  /** Its user brings its leaves, one for each generation, again and again the same. */
+  readonly brings: boolean;
+  /** Generations of which its leaf lies ready; of those that are there. */
+  readonly ready: Generations;
   readonly sight: Sight | null;
   readonly probe: Probe | null;
   readonly write: Write | null;
@@ -191,6 +195,8 @@ export const NOBODY: Member = {
   restarted: false,
   probed: true,
   vouch: null,
+  brings: false,
+  ready: 0,
   sight: null,
   probe: null,
   write: null,

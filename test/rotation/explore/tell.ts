@@ -61,10 +61,11 @@ export function tellResult({
 }
 
 export function tellWorld(world: World): string {
-  const { members, joiners, unprobed, underWay, standing, stuck, watches, coming, old, concurrent, may } = world;
+  const { members, joiners, unprobed, brings, underWay, standing, stuck, watches, coming, old, concurrent, may } =
+    world;
   const budgets = Object.entries(may).map(([what, n]) => (n === Number.POSITIVE_INFINITY ? what : `${what} ${n}x`));
   return [
-    `${members} members${joiners > 0 ? `, ${joiners} may join` : ''}${unprobed > 0 ? `, ${unprobed} cannot be probed` : ''}`,
+    `${members} members${joiners > 0 ? `, ${joiners} may join` : ''}${unprobed > 0 ? `, ${unprobed} cannot be probed` : ''}${brings > 0 ? `, the leaves of ${brings} are brought` : ''}`,
     underWay > 0 ? `at most ${underWay} under way of a replica that stands still (${standing.join(', ')})` : '',
     stuck > 0 ? `${stuck} stuck watches (${watches.join(', ')})` : '',
     coming + old > 0 ? `${coming} late versions, ${old} old ones` : '',

@@ -14,6 +14,8 @@ export interface Budgets {
   readonly approve?: number;
   /** Somebody vouches for a member, as long as it is true; or the word expires. */
   readonly vouch?: number;
+  /** A leaf that its user is to bring lies ready, or does not any more. */
+  readonly bring?: number;
   /** A new ClusterCertificate appears. */
   readonly join?: number;
   /** A ClusterCertificate is deleted (pruned, by mistake or not). */
@@ -66,6 +68,8 @@ export interface World extends Settings {
   readonly joiners: number;
   /** Members that nobody can probe: somebody has to vouch for them. */
   readonly unprobed: number;
+  /** Members whose users bring their leaves. */
+  readonly brings: number;
   /** How many operations of a replica that stands still may be under way at one time, and which. */
   readonly underWay: number;
   readonly standing: readonly ('commit' | 'write' | 'probe')[];

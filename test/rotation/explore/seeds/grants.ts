@@ -56,6 +56,20 @@ export const CONTENT: readonly Seed[] = [
 /** Grants and their proofs (grants.ts). */
 export const GRANTING: readonly Seed[] = [
   seed(
+    'brought leaves',
+    'grants.ts',
+    'a leaf that is brought proves a grant that was turned round, though the member had it before',
+    'const alike = secret !== null && secret.leafEpoch < entry.since;',
+    'const alike = false;',
+  ),
+  seed(
+    'brought leaves',
+    'grants.ts',
+    'a grant is given for which no leaf is brought',
+    'certificate.barred === null && lackOf(certificate, leaf) === null',
+    'certificate.barred === null',
+  ),
+  seed(
     'old files, soak',
     'grants.ts',
     'what was proven once is proven for ever',
