@@ -40,6 +40,8 @@ export const REPLICATION_PEER = {
 export const CA_SECRET_TYPE = 'replicert.io/ca';
 /** Secret type of the ledger of one ReplicationCA: `ledger.json`. */
 export const LEDGER_SECRET_TYPE = 'replicert.io/ledger';
+/** Of a member's Secret. */
+export const MEMBER_SECRET_TYPE = 'kubernetes.io/tls';
 /** Of what follows a member's Secret. */
 export const OUTPUT_SECRET_TYPE = 'Opaque';
 /** The key inside the ledger Secret. */
@@ -90,7 +92,7 @@ export const ANNOTATIONS = {
   fingerprint: 'replicert.io/fingerprint',
 } as const;
 
-/** Keys of the Secret of a member and of a generation; the names that cert-manager and kubernetes.io/tls use. */
+/** Keys of the Secret of a member, whatever its profile, and of a generation; the names that cert-manager and kubernetes.io/tls use. */
 export const SECRET_KEYS = { certificate: 'tls.crt', privateKey: 'tls.key', bundle: 'ca.crt' } as const;
 /** Key of a passphrase Secret where the reference names none. */
 export const PASSPHRASE_KEY = 'passphrase';

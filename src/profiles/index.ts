@@ -2,11 +2,11 @@ import type { ProfileName } from '../api/fields.ts';
 import { etcd } from './etcd.ts';
 import { generic } from './generic.ts';
 import { nats } from './nats.ts';
-import type { Profile } from './profile.ts';
+import type { MemberRequest, Profile } from './profile.ts';
 import { rabbitmq } from './rabbitmq.ts';
 import { redis } from './redis.ts';
 
-export type { Profile, ProfileName };
+export type { MemberRequest, Profile, ProfileName };
 
 const profiles: Readonly<Record<ProfileName, Profile>> = { generic, redis, nats, etcd, rabbitmq };
 

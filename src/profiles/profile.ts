@@ -1,6 +1,17 @@
 import type { ProtocolName } from '../api/replication-peer.ts';
 import type { Output } from '../outputs/output.ts';
+import type { Subject } from '../pki/issue.ts';
 import type { KeyEncoding, KeySpec } from '../pki/keys.ts';
+
+/** What the files of one member follow from besides its key, leaf and bundle: data, so that it can be compared. */
+export interface MemberRequest {
+  /** `namespace/name` of its ReplicationCA. */
+  readonly mesh: string;
+  /** metadata.name of its ClusterCertificate. */
+  readonly name: string;
+  /** Of its leaf. */
+  readonly subject: Subject;
+}
 
 /** What a target system asks of its certificates and of whoever watches them: data, one file per system. */
 export interface Profile {
@@ -14,15 +25,8 @@ export interface Profile {
   readonly leafEncoding: KeyEncoding;
   /** The subject CN of a member that names none. */
   readonly commonName: (member: string) => string;
-  readonly secret: {
-    readonly type: string;
-    /** Names of the Secret's keys. */
-    readonly bundle: string;
-    readonly certificate: string;
-    readonly privateKey: string;
-  };
-  /** Files that the target system wants besides: further keys of the Secret. */
-  readonly outputs: readonly Output[];
+  /** Files that the target system wants besides: further keys of the Secret. The same request has the same ones, always. */
+  readonly outputs: (member: MemberRequest) => readonly Output[];
   /** The leaf's name in `status.certificates`. */
   readonly certificateName: string;
   /** What is spoken where it listens, unless the endpoint says otherwise. */

@@ -12,6 +12,7 @@ import { Refusal } from '../../src/controllers/shared/refusal.ts';
 import { keepOutput, keepSecret, NO_CLAIMS } from '../../src/controllers/shared/kept-secrets.ts';
 import { memberMetadata } from '../../src/controllers/shared/manifests.ts';
 import type { Material } from '../../src/outputs/output.ts';
+import type { Profile } from '../../src/profiles/index.ts';
 import { encodeBundle } from '../../src/pki/bundle.ts';
 import { encodePrivateKey } from '../../src/pki/keys.ts';
 import { ApiError, type KubeObject } from '../../src/runtime/client.ts';
@@ -59,11 +60,20 @@ async function refusalOf(wish: LeafWish): Promise<string> {
 
 test('a profile has outputs of its own, which the user cannot take the key of', async () => {
   const wish = wishOf({ outputs: [{ type: 'DER' }] });
-  const own = { key: 'tlshd.conf', encode: ({ chain: [leaf] }: Material) => Buffer.from(`# ${leaf.fingerprint}\n`) };
-  const profile = { ...wish.profile, outputs: [own] };
+  const profile: Profile = {
+    ...wish.profile,
+    outputs: ({ mesh, name, subject }) => [
+      {
+        key: 'tlshd.conf',
+        encode: ({ chain: [leaf] }) => Buffer.from(`# ${mesh} ${name} ${subject.commonName} ${leaf.fingerprint}\n`),
+      },
+    ],
+  };
   const { secret } = await make({ ...wish, profile });
   expect([...secret.keys()]).toEqual(['tlshd.conf', 'key.der']);
-  expect(Buffer.from(secret.get('tlshd.conf') ?? '', 'base64').toString()).toBe(`# ${material.chain[0].fingerprint}\n`);
+  expect(Buffer.from(secret.get('tlshd.conf') ?? '', 'base64').toString()).toBe(
+    `# ns/mesh a a ${material.chain[0].fingerprint}\n`,
+  );
   const taken = { ...wishOf({ outputs: [{ type: 'DER', key: 'tlshd.conf' }] }), profile };
   expect(await refusalOf(taken)).toMatch(
     /^InvalidSpec: Key tlshd\.conf .* profile generic writes itself\. Set another key/,

@@ -2,8 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { CA_SECRET_TYPE, LEDGER_SECRET_TYPE, OUTPUT_SECRET_TYPE } from '../../src/api/names.ts';
-import { profileOf } from '../../src/profiles/index.ts';
+import { CA_SECRET_TYPE, LEDGER_SECRET_TYPE, MEMBER_SECRET_TYPE, OUTPUT_SECRET_TYPE } from '../../src/api/names.ts';
 
 interface Policy {
   readonly kind?: string;
@@ -18,6 +17,6 @@ test('the policy of deploy/ lets the operator make every type of Secret that it 
     .find(({ kind, metadata }) => kind === 'ValidatingAdmissionPolicy' && metadata.name.endsWith('-secrets'));
   const [expression = ''] = policy?.spec.validations.map((each) => each.expression) ?? [];
   const types = /in \[([^\]]*)\]/.exec(expression)?.[1]?.split(', ') ?? [];
-  const ours = [profileOf(undefined).secret.type, OUTPUT_SECRET_TYPE, CA_SECRET_TYPE, LEDGER_SECRET_TYPE];
+  const ours = [MEMBER_SECRET_TYPE, OUTPUT_SECRET_TYPE, CA_SECRET_TYPE, LEDGER_SECRET_TYPE];
   expect(types.toSorted()).toEqual(ours.map((type) => `'${type}'`).toSorted());
 });

@@ -2,6 +2,7 @@
  * Outputs: what they are to be. An output is a function of key, leaf, bundle and password, so once it was made it is known by digest what
  * it is to be, until one of those changes. No key, password or file is kept.
  */
+import { SECRET_KEYS } from '../../api/names.ts';
 import { DEFAULT_ALIAS, outputKey, type OutputSpec } from '../../api/outputs.ts';
 import { type Material, outputOf, publicOutputOf } from '../../outputs/index.ts';
 import type { Password } from '../../outputs/password.ts';
@@ -109,9 +110,9 @@ export class Outputs {
       throw new WaitingError(`Secret ${keyOf(meta)} has just changed`, 200);
     return {
       chain: [content.leaf],
-      key: decodePrivateKey(textIn(raw, wish.profile.secret.privateKey)),
+      key: decodePrivateKey(textIn(raw, SECRET_KEYS.privateKey)),
       keyEncoding: wish.encoding,
-      bundle: parseCertificates(textIn(raw, wish.profile.secret.bundle)),
+      bundle: parseCertificates(textIn(raw, SECRET_KEYS.bundle)),
     };
   }
 
@@ -140,18 +141,18 @@ export class Outputs {
 export const objectKey = ({ kind, name }: Pick<ObjectWish, 'kind' | 'name'>): string => `${kind}/${name}`;
 
 /** Whether a certificate asks for any. */
-export const hasOutputs = ({ outputs, objects, profile }: LeafWish): boolean =>
-  outputs.length + objects.length + profile.outputs.length > 0;
+export const hasOutputs = ({ outputs, objects, profile, member }: LeafWish): boolean =>
+  outputs.length + objects.length + profile.outputs(member).length > 0;
 
 /** Everything that outputs follow from, as a text to compare. */
 function originOf(
-  { outputs, objects, profile, encoding }: LeafWish,
+  { outputs, objects, profile, member, encoding }: LeafWish,
   { content }: MemberSecret,
   passwords: Versions,
 ): string {
   const { leaf, bundle } = isProblem(content) ? { leaf: null, bundle: [] } : content;
   const asked = objects.map((object) => [objectKey(object), object.outputs]);
-  return JSON.stringify([profile.name, outputs, asked, encoding, leaf?.fingerprint, bundle, [...passwords]]);
+  return JSON.stringify([profile.name, member, outputs, asked, encoding, leaf?.fingerprint, bundle, [...passwords]]);
 }
 
 const digestsOf = (data: OutputData): OutputDigests => new Map([...data].map(([key, base64]) => [key, sha256(base64)]));
@@ -163,9 +164,9 @@ function choiceOf({ alias = DEFAULT_ALIAS, passwordSecretRef: ref }: OutputSpec,
   return { alias, password };
 }
 
-function secretData({ outputs, profile }: LeafWish, material: Material, secrets: Secrets): OutputData {
-  const { bundle, certificate, privateKey } = profile.secret;
-  const theirs = new Set([bundle, certificate, privateKey, ...profile.outputs.map(({ key }) => key)]);
+function secretData({ outputs, profile, member }: LeafWish, material: Material, secrets: Secrets): OutputData {
+  const own = profile.outputs(member);
+  const theirs = new Set<string>([...Object.values(SECRET_KEYS), ...own.map(({ key }) => key)]);
   const asked = outputs.map((spec) => outputOf(outputKey(spec), spec, choiceOf(spec, secrets)));
   const taken = asked.find(({ key }) => theirs.has(key));
   if (taken !== undefined)
@@ -173,7 +174,7 @@ function secretData({ outputs, profile }: LeafWish, material: Material, secrets:
       'InvalidSpec',
       `Key ${taken.key} of an output is one that profile ${profile.name} writes itself. Set another key in spec.outputs.`,
     );
-  return new Map([...profile.outputs, ...asked].map(({ key, encode }) => [key, encode(material).toString('base64')]));
+  return new Map([...own, ...asked].map(({ key, encode }) => [key, encode(material).toString('base64')]));
 }
 
 function objectData({ kind, name, outputs }: ObjectWish, material: Material, secrets: Secrets): OutputData {

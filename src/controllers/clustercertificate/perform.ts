@@ -1,5 +1,5 @@
 import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
-import { ANNOTATIONS, LABELS, MANAGED_BY } from '../../api/names.ts';
+import { ANNOTATIONS, LABELS, MANAGED_BY, MEMBER_SECRET_TYPE } from '../../api/names.ts';
 import type { Material } from '../../outputs/index.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { encodeBundle } from '../../pki/bundle.ts';
@@ -98,7 +98,7 @@ async function rebundle(
   signal: AbortSignal,
 ): Promise<Files> {
   const bundle = bundleOf(numbers, facts, issuing);
-  const data = bundleData(wish.profile, encodeBundle(bundle));
+  const data = bundleData(encodeBundle(bundle));
   const { secret, certificate } = facts;
   // Without outputs nobody need read the key.
   if (secret === null || !hasOutputs(wish)) return { data, outputs: NOTHING_MADE, leafEpoch: null };
@@ -127,7 +127,7 @@ async function issueFiles(
   const made = await tools.outputs.make(facts.certificate.metadata.namespace, wish, material, signal);
   expectPair(files, leaf, keySpecOf(key));
   const leafEpoch = work.from === null ? issuing.ledger.epoch : 0;
-  return { data: memberData(wish.profile, files), outputs: made, leafEpoch };
+  return { data: memberData(files), outputs: made, leafEpoch };
 }
 
 function encodedKey(key: KeyObject, { encoding }: LeafWish): string {
@@ -231,7 +231,7 @@ async function write(
       secret === null
         ? await tools.client.create(
             SECRETS,
-            { metadata: { ...ref, ...metadata }, type: wish.profile.secret.type, data: data ?? {} },
+            { metadata: { ...ref, ...metadata }, type: MEMBER_SECRET_TYPE, data: data ?? {} },
             { signal },
           )
         : await tools.client.patch(

@@ -1,5 +1,5 @@
 import type { RosterEntry } from '../../api/ledger.ts';
-import { memberKey } from '../../api/names.ts';
+import { MEMBER_SECRET_TYPE, memberKey } from '../../api/names.ts';
 import { rawSubjectOf } from '../../pki/issue.ts';
 import { sameKeySpec } from '../../pki/keys.ts';
 import { BACKDATE, type LeafWish } from '../shared/effective.ts';
@@ -99,7 +99,7 @@ export function planCertificate(facts: CertificateFacts, now: number): Plan {
   const { leaf } = entry;
   const supply = supplyOf(facts, issuing, leaf, now);
   if (secret === null) return { ...rest, ...issue(supply, entry, leaf, 'Issued', 'there is no Secret yet') };
-  if (secret.type !== issuing.wish.profile.secret.type) {
+  if (secret.type !== MEMBER_SECRET_TYPE) {
     return {
       ...rest,
       refusal: new Refusal(

@@ -7,7 +7,7 @@ import type { OutputSpec } from '../../api/outputs.ts';
 import type { Subject } from '../../pki/issue.ts';
 import type { KeyEncoding, KeySpec } from '../../pki/keys.ts';
 import type { LeafDemands } from '../../pki/provided.ts';
-import { type Profile, profileOf } from '../../profiles/index.ts';
+import { type MemberRequest, type Profile, profileOf } from '../../profiles/index.ts';
 
 /** notBefore is set back by this, for members whose clock is behind (design section 5). */
 export const BACKDATE = 300_000;
@@ -43,6 +43,7 @@ export function authorityWish({ metadata, spec }: ReplicationCA): AuthorityWish 
 
 export interface LeafWish {
   readonly profile: Profile;
+  readonly member: MemberRequest;
   readonly subject: Subject;
   readonly dnsNames: readonly string[];
   readonly ipAddresses: readonly string[];
@@ -75,9 +76,11 @@ export interface ObjectWish {
 
 export function leafWish({ metadata, spec }: ClusterCertificate, ca: ReplicationCA): LeafWish {
   const profile = profileOf(spec.profile ?? ca.spec.profile);
+  const subject = { commonName: spec.commonName ?? profile.commonName(metadata.name), ...subjectParts(spec.subject) };
   return {
     profile,
-    subject: { commonName: spec.commonName ?? profile.commonName(metadata.name), ...subjectParts(spec.subject) },
+    member: { mesh: caKeyOf({ metadata, spec }), name: metadata.name, subject },
+    subject,
     dnsNames: spec.dnsNames ?? [],
     ipAddresses: spec.ipAddresses ?? [],
     uris: spec.uris ?? [],

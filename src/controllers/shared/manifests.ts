@@ -15,7 +15,6 @@ import {
   trustConfigMapName,
 } from '../../api/names.ts';
 import type { Certificate } from '../../pki/certificate.ts';
-import type { Profile } from '../../profiles/profile.ts';
 import type { Client, KubeObject, ObjectRef, Resource } from '../../runtime/client.ts';
 import { base64 } from './digest.ts';
 import { SECRETS } from './resources.ts';
@@ -85,16 +84,16 @@ export function memberMetadata(
 export type DeletionPolicy = 'Retain' | 'Delete';
 
 /** The data of a member's Secret, base64 as the API wants it. */
-export function memberData({ secret }: Profile, files: MemberFiles): Record<string, string> {
+export function memberData({ leafPem, keyPem, bundlePem }: MemberFiles): Record<string, string> {
   return {
-    [secret.bundle]: base64(files.bundlePem),
-    [secret.certificate]: base64(files.leafPem),
-    [secret.privateKey]: base64(files.keyPem),
+    ...bundleData(bundlePem),
+    [SECRET_KEYS.certificate]: base64(leafPem),
+    [SECRET_KEYS.privateKey]: base64(keyPem),
   };
 }
 
-export function bundleData({ secret }: Profile, bundlePem: string): Record<string, string> {
-  return { [secret.bundle]: base64(bundlePem) };
+export function bundleData(bundlePem: string): Record<string, string> {
+  return { [SECRET_KEYS.bundle]: base64(bundlePem) };
 }
 
 /**
