@@ -29,6 +29,7 @@ import {
   whole,
   withRules,
 } from './fields.ts';
+import { profileParameters, profileRules } from './profile-parameters.ts';
 import { outputObjects, outputRules, outputs } from './outputs.ts';
 import { CLUSTER_CERTIFICATE, GROUP, LABELS, MAX_CA_NAME, MAX_GENERATION, MAX_NAME } from './names.ts';
 
@@ -123,15 +124,19 @@ const spec = withRules(
       .enum(PROFILES)
       .optional()
       .describe("Target system of this member. Immutable. Default: the CA's profile. Example: generic"),
+    ...profileParameters,
     commonName: printable(64)
       .optional()
       .describe(
-        'Common name of the leaf, up to 64 characters. Default: by the profile; generic: metadata.name. Example: vast1',
+        'Common name of the leaf, up to 64 characters. Default: by the profile; generic, drbd: metadata.name. Example: vast1',
       ),
     subject: subject().optional().describe('Further parts of the name of the leaf. Default: none.'),
     dnsNames: setOf(dnsName(), 64)
       .optional()
-      .describe('DNS names of the member, at most 64. Default: none. Example: [vast1.example.com]'),
+      .describe(
+        'DNS names of the member, at most 64, besides those of the profile; drbd: the common name. Default: none. ' +
+          'Example: [vast1.example.com]',
+      ),
     ipAddresses: setOf(ipAddress(), 64)
       .optional()
       .describe('IP addresses of the member, at most 64. Default: none. Example: [172.31.1.1]'),
@@ -141,7 +146,7 @@ const spec = withRules(
     privateKey: privateKey
       .optional()
       .describe(
-        'Key of the leaf; a new one is made at every issue. Default: by the profile; generic: ECDSA 256, PKCS8.',
+        'Key of the leaf; a new one is made at every issue. Default: by the profile; generic, drbd: ECDSA 256, PKCS8.',
       ),
     duration: duration({ least: '1m' })
       .optional()
@@ -197,6 +202,7 @@ const spec = withRules(
       ),
   }),
   shorterThan('renewBefore', 'duration'),
+  ...profileRules,
   ...outputRules,
 );
 
@@ -206,7 +212,7 @@ const status = z.object({
   certificates: mapBy(
     'name',
     z.object({
-      name: text(63).describe('Which leaf of the profile; generic has one, tls. Example: tls'),
+      name: text(63).describe('Which leaf of the profile; most have one, tls. Example: tls'),
       serialNumber: text(40).describe('Serial number, lower-case hex.'),
       fingerprint: sha256().describe('SHA-256 of the certificate (DER), lower-case hex.'),
       generation: whole(1, MAX_GENERATION).describe('Generation that signed it. Example: 2'),

@@ -186,7 +186,9 @@ const spec = withRules(
       .describe('Further parts of the name of the CA. A change applies to the next generation. Default: none.'),
     privateKey: privateKey
       .optional()
-      .describe('Key of the CA. A change applies to the next generation. Default: by the profile; generic: ECDSA 256.'),
+      .describe(
+        'Key of the CA. A change applies to the next generation. Default: by the profile; generic, drbd: ECDSA 256.',
+      ),
     duration: duration({ least: '1m' })
       .optional()
       .describe(

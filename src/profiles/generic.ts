@@ -1,5 +1,7 @@
 import type { Profile } from './profile.ts';
 
+const USES = 'it uses its Secret';
+
 /** Any program that reads PEM files, honours every CA of a bundle, and uses one trust store and one leaf for both roles. */
 export const generic: Profile = {
   name: 'generic',
@@ -8,9 +10,12 @@ export const generic: Profile = {
   leafKey: { algorithm: 'ECDSA', size: 256 },
   leafEncoding: 'PKCS8',
   commonName: (member) => member,
+  dnsNames: () => [],
   outputs: () => [],
   certificateName: 'tls',
+  bundleOrder: 'OldestFirst',
   protocol: 'TLS',
+  acknowledgedWhen: { Append: USES, Roll: USES, Drop: USES },
   trustStores: 'shared',
   quietInterval: 600_000,
   // RFC 8446 section 4.6.1: seven days at most. Go uses all of them, Java a day, GnuTLS six hours, OpenSSL and Node two.

@@ -1,4 +1,5 @@
 import type { ProfileName } from '../api/fields.ts';
+import { drbd } from './drbd.ts';
 import { etcd } from './etcd.ts';
 import { generic } from './generic.ts';
 import { nats } from './nats.ts';
@@ -8,7 +9,7 @@ import { redis } from './redis.ts';
 
 export type { MemberRequest, Profile, ProfileName };
 
-const profiles: Readonly<Record<ProfileName, Profile>> = { generic, redis, nats, etcd, rabbitmq };
+const profiles: Readonly<Record<ProfileName, Profile>> = { generic, redis, nats, etcd, rabbitmq, drbd };
 
 export function profileOf(name: ProfileName | undefined): Profile {
   return profiles[name ?? 'generic'];

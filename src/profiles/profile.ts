@@ -1,3 +1,5 @@
+import type { Rotation } from '../api/ledger.ts';
+import type { ProfileParameters } from '../api/profile-parameters.ts';
 import type { ProtocolName } from '../api/replication-peer.ts';
 import type { Output } from '../outputs/output.ts';
 import type { Subject } from '../pki/issue.ts';
@@ -11,6 +13,8 @@ export interface MemberRequest {
   readonly name: string;
   /** Of its leaf. */
   readonly subject: Subject;
+  /** What its ClusterCertificate says for this profile alone. */
+  readonly parameters: ProfileParameters;
 }
 
 /** What a target system asks of its certificates and of whoever watches them: data, one file per system. */
@@ -25,12 +29,18 @@ export interface Profile {
   readonly leafEncoding: KeyEncoding;
   /** The subject CN of a member that names none. */
   readonly commonName: (member: string) => string;
+  /** DNS names that its leaf has in any case. */
+  readonly dnsNames: (member: MemberRequest) => readonly string[];
   /** Files that the target system wants besides: further keys of the Secret. The same request has the same ones, always. */
   readonly outputs: (member: MemberRequest) => readonly Output[];
   /** The leaf's name in `status.certificates`. */
   readonly certificateName: string;
-  /** What is spoken where it listens, unless the endpoint says otherwise. */
-  readonly protocol: ProtocolName;
+  /** Order of the CAs in `ca.crt`, for what takes the first one only: by age, or the issuer of the member's own leaf before the others. */
+  readonly bundleOrder: 'OldestFirst' | 'IssuerFirst';
+  /** What is spoken where it listens, unless the endpoint says otherwise. Null: nobody from outside can look, so it is acknowledged. */
+  readonly protocol: ProtocolName | null;
+  /** What must be so before somebody acknowledges that a member uses its Secret, as a clause. */
+  readonly acknowledgedWhen: Readonly<Record<Rotation['stage'], string>>;
   /** Whether what a listening socket trusts also says what the member trusts when it dials. */
   readonly trustStores: 'shared';
   /** Pause between looks at the presented chain while no gate waits, milliseconds. */

@@ -113,7 +113,7 @@ function acknowledge(
   unknownBecause: Finding,
   now: number,
 ): Finding {
-  const { acknowledged, evidence, member, probed } = witness;
+  const { acknowledged, acknowledgedWhen, evidence, member, probed } = witness;
   const { stage, to } = rotation;
   const counts =
     acknowledged !== null &&
@@ -126,7 +126,7 @@ function acknowledge(
     if (probed) return unknownBecause;
     return unknown(
       'NotAcknowledged',
-      `${member} is not probed. When you have seen that it uses its Secret, ${toAcknowledge(witness, secret, rotation)}`,
+      `${member} is not probed. When you have seen that ${acknowledgedWhen[stage]}, ${toAcknowledge(witness, secret, rotation)}`,
     );
   }
   if (evidence !== null && evidence.revision === secret.revision) {
@@ -157,7 +157,7 @@ function unasked(
   if (found.reason !== 'Unknown' && found.reason !== 'NotAsked') return found;
   return unknown(
     'NotAcknowledged',
-    `Generation ${generation} was imported without its key, so that no look tells whether ${witness.member} trusts it. When you have seen that it uses its Secret, ${toAcknowledge(witness, secret, rotation)}`,
+    `Generation ${generation} was imported without its key, so that no look tells whether ${witness.member} trusts it. When you have seen that ${witness.acknowledgedWhen[rotation.stage]}, ${toAcknowledge(witness, secret, rotation)}`,
   );
 }
 

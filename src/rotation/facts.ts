@@ -74,6 +74,8 @@ export interface Witness {
   readonly name: string;
   /** Not probed: only an acknowledgement can tell anything of it. */
   readonly probed: boolean;
+  /** What must be so before it is acknowledged, as a clause. */
+  readonly acknowledgedWhen: Readonly<Record<Rotation['stage'], string>>;
   readonly acknowledged: Acknowledgement | null;
   readonly roles: Roles;
   /** How long what it saw counts, in milliseconds. */

@@ -34,7 +34,7 @@ function told(b: Partial<Seen>) {
     ['a', good('a')],
     ['b', { ...good('b'), ...b }],
   ]);
-  const status = statusOf(peer, null, seen, NOW);
+  const status = statusOf(peer, null, seen, new Set(), NOW);
   const { reason, message } = conditionOf({ status }, 'Verified') ?? {};
   return { verified: conditionOf({ status }, 'Verified')?.status, reason, message, summary: status.edges?.summary };
 }

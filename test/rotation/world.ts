@@ -35,6 +35,7 @@ const record = (number: number): GenerationRecord => ({
   withoutKey: false,
 });
 
+const SEEN = { Append: 'it uses its Secret', Roll: 'it uses its Secret', Drop: 'it uses its Secret' };
 const BARRED: Blocker = { reason: 'NamespaceNotAllowed', message: 'Its namespace is not allowed.' };
 
 const LACK: Blocker = { reason: 'LeafUnavailable', message: 'No such leaf is brought.' };
@@ -142,6 +143,7 @@ export class SimulatedMesh {
           member: key,
           name: key.slice(3),
           probed,
+          acknowledgedWhen: SEEN,
           acknowledged,
           roles: { listens: true, dials: true },
           freshFor: 90_000,

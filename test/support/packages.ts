@@ -19,6 +19,7 @@ const PACKAGES = {
   keytool: 'default-jre-headless',
   certtool: 'gnutls-bin',
   'gnutls-serv': 'gnutls-bin',
+  'gnutls-cli': 'gnutls-bin',
   'redis-server': 'redis-server',
   postgres: 'postgresql',
   psql: 'postgresql-client',

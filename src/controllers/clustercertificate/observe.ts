@@ -1,7 +1,9 @@
 import { ANNOTATIONS, memberKey } from '../../api/names.ts';
+import { foreignParameter } from '../../api/profile-parameters.ts';
 import type { ClusterCertificate, ReplicationCA } from '../../api/objects.ts';
+import type { Profile } from '../../profiles/index.ts';
 import { keyOf, refOf } from '../../runtime/client.ts';
-import { caKeyOf, leafWish, secretNameOf } from '../shared/effective.ts';
+import { caKeyOf, leafWish, memberProfile, secretNameOf } from '../shared/effective.ts';
 import { generationsOf } from '../shared/facts.ts';
 import { Refusal } from '../shared/refusal.ts';
 import {
@@ -32,12 +34,15 @@ export function observe(
     certificate,
     ca,
     objects: objectsOf(world, certificate),
-    sightings: sightingsOf(world, certificate, ca),
+    sightings: sightingsOf(world, certificate, ca, memberProfile(certificate, found instanceof Refusal ? null : found)),
   };
   if (found instanceof Refusal)
     return { ...common, refusal: found, issuing: null, secret: ownSecret(kept, certificate) };
 
-  const refusal = secretRefusal(world, certificate, secretKey, kept) ?? ledgerRefusal(found, ledgerSecret);
+  const refusal =
+    secretRefusal(world, certificate, secretKey, kept) ??
+    ledgerRefusal(found, ledgerSecret) ??
+    profileRefusal(certificate, memberProfile(certificate, found));
   return {
     ...common,
     refusal,
@@ -153,6 +158,16 @@ function olderRival(world: World, { metadata }: ClusterCertificate, secretKey: s
   return null;
 }
 
+/** What the API server cannot see: the profile is the CA's. */
+function profileRefusal({ spec }: ClusterCertificate, { name }: Profile): Refusal | null {
+  const foreign = foreignParameter(spec, name);
+  if (foreign === null) return null;
+  return new Refusal(
+    'InvalidSpec',
+    `spec.${foreign} is for profile ${foreign}, but the profile of this certificate is ${name}. Take it out, or create this one anew with spec.profile: ${foreign}.`,
+  );
+}
+
 function ledgerRefusal(ca: ReplicationCA, ledgerSecret: LedgerSecret | null): Refusal | null {
   if (ledgerSecret === null || !isProblem(ledgerSecret.ledger)) return null;
   return new Refusal(
@@ -177,13 +192,18 @@ function issuingOf(
   };
 }
 
-function sightingsOf(world: World, { metadata }: ClusterCertificate, ca: string): readonly Sighting[] {
+function sightingsOf(
+  world: World,
+  { metadata }: ClusterCertificate,
+  ca: string,
+  profile: Profile,
+): readonly Sighting[] {
   const member = memberKey(metadata.namespace, metadata.name);
   const { namespace = '' } = refOf(ca);
   return [...world.peersNaming(member, namespace)].flatMap((peer) => {
     const members = peer.spec.members.filter((each) => memberKeyOf(peer, each) === member);
     const names = members.map(({ name }) => name);
-    const blind = members.every((each) => !isProbed(each));
+    const blind = members.every((each) => !isProbed(each, profile));
     const [seen] = members.flatMap((each) => seenOf(peer, each) ?? []);
     return {
       peer: keyOf(peer.metadata),
@@ -193,7 +213,7 @@ function sightingsOf(world: World, { metadata }: ClusterCertificate, ca: string)
       message:
         seen?.message ??
         (blind
-          ? `ReplicationPeer ${peer.metadata.name} does not probe ${names[0] ?? member} (no endpoints, or proof: Acknowledge).`
+          ? `ReplicationPeer ${peer.metadata.name} does not probe ${names[0] ?? member} (no endpoints, proof: Acknowledge, or a profile of which only the member itself can tell).`
           : `ReplicationPeer ${peer.metadata.name} has not probed ${names[0] ?? member} yet, or cannot: see its condition Verified.`),
     };
   });

@@ -97,8 +97,9 @@ export function planCertificate(facts: CertificateFacts, now: number): Plan {
     };
   }
   const { leaf } = entry;
+  const wanted = { ...entry, bundle: inOrder(issuing.wish, entry.bundle, leaf) };
   const supply = supplyOf(facts, issuing, leaf, now);
-  if (secret === null) return { ...rest, ...issue(supply, entry, leaf, 'Issued', 'there is no Secret yet') };
+  if (secret === null) return { ...rest, ...issue(supply, wanted, leaf, 'Issued', 'there is no Secret yet') };
   if (secret.type !== MEMBER_SECRET_TYPE) {
     return {
       ...rest,
@@ -110,10 +111,16 @@ export function planCertificate(facts: CertificateFacts, now: number): Plan {
   }
   // Not even a bundle is written then: what is in a Secret always goes together.
   if (facts.outputs instanceof Refusal) return { ...rest, refusal: facts.outputs, wakeAt: wakeOf(facts.outputs, now) };
-  return { ...rest, ...planSecret(facts, issuing, secret, entry, leaf, supply, now) };
+  return { ...rest, ...planSecret(facts, issuing, secret, wanted, leaf, supply, now) };
 }
 
 const wakeOf = ({ retryAfter }: Refusal, now: number): number | null => (retryAfter === null ? null : now + retryAfter);
+
+/** A bundle as the member is to have it. */
+function inOrder({ profile }: LeafWish, bundle: readonly number[], leaf: number): readonly number[] {
+  if (profile.bundleOrder === 'OldestFirst' || !bundle.includes(leaf)) return bundle;
+  return [leaf, ...bundle.filter((number) => number !== leaf)];
+}
 
 /** The namespace of its CA. */
 function home({ ca }: CertificateFacts): string {
@@ -170,6 +177,7 @@ function issue(supply: Supply, entry: RosterEntry, leaf: number, kind: Cause['ki
   return { ...rest, work: { kind: 'issue', cause: { kind: 'Provided', because }, ...common, from: candidate } };
 }
 
+/** @param entry with its bundle in the member's order */
 function planSecret(
   facts: CertificateFacts,
   issuing: Issuing,

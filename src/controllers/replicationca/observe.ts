@@ -18,7 +18,7 @@ import type {
   Witness,
 } from '../../rotation/facts.ts';
 import { allows } from '../clustercertificate/observe.ts';
-import { authorityWish, BACKDATE, caKeyOf, durationOf, secretNameOf } from '../shared/effective.ts';
+import { authorityWish, BACKDATE, caKeyOf, durationOf, memberProfile, secretNameOf } from '../shared/effective.ts';
 import { secretFact } from '../shared/facts.ts';
 import type { Authority } from '../../pki/issue.ts';
 import { isProbed, type Seen, seenOf } from '../replicationpeer/observe.ts';
@@ -204,11 +204,13 @@ function witnessesOf(world: World, ca: ReplicationCA): ReadonlyMap<MemberKey, re
     const freshFor = freshness(peer, ca);
     for (const member of peer.spec.members) {
       const key = memberKeyOf(peer, member);
+      const profile = memberProfile(objectOf(world.certificates.get(key)), ca);
       const witness: Witness = {
         peer: peer.metadata.name,
         member: key,
         name: member.name,
-        probed: isProbed(member),
+        probed: isProbed(member, profile),
+        acknowledgedWhen: profile.acknowledgedWhen,
         acknowledged: acknowledgedOf(member, kept.acknowledgers.get(member.name) ?? null),
         roles: rolesOf(peer, member.name),
         freshFor,

@@ -19,9 +19,9 @@ import { writeStatus } from '../shared/status.ts';
 import { objectOf } from '../shared/kept.ts';
 import type { World } from '../shared/world.ts';
 import { type Doubt, doubtAfter, doubted, doubtIn } from './doubt.ts';
-import { endpointKey, observe, type PeerFacts, resolveCa, type Seen } from './observe.ts';
+import { endpointKey, observe, type PeerFacts, resolveCa, type Seen, unprobedOf } from './observe.ts';
 import { planQuestions, type Question, seenBefore, toSeen } from './plan.ts';
-import { blindStatusOf, statusOf, worthWriting } from './status.ts';
+import { blindStatusOf, statusOf, unprobedIn, worthWriting } from './status.ts';
 
 export interface ReplicationPeerTools {
   readonly client: Client;
@@ -104,7 +104,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     }
     const resolved = resolveCa(world, peer);
     if (resolved instanceof Refusal) {
-      const nothing = statusOf(peer, resolved, new Map(), now());
+      const nothing = statusOf(peer, resolved, new Map(), unprobedOf(world, peer), now());
       await writeStatus(client, REPLICATION_PEER, world.peers, kept, nothing, signal);
       return { kind: 'onChange' };
     }
@@ -152,7 +152,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
       rounds.set(name, { began, count, doubt });
     }
     const current = world.peers.get(key) ?? kept;
-    const status = statusOf(peer, missing, seen, now());
+    const status = statusOf(peer, missing, seen, unprobedIn(facts), now());
     if (worthWriting(peer, status, facts, now())) {
       await writeStatus(client, REPLICATION_PEER, world.peers, current, status, signal);
       tellEdges(peer, status);
@@ -173,7 +173,9 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     });
     const observed = await Promise.all(
       member.endpoints.map(async (named) => {
-        const { host, port, protocol = member.protocol, instances = 'One' } = named;
+        const { host, port, instances = 'One' } = named;
+        const protocol = named.protocol ?? member.protocol;
+        if (protocol === null) throw new Error(`${member.name} cannot be probed, and is not asked`);
         const endpoint = endpointKey(named);
         const run = (begun: () => void) =>
           probeEndpoint({

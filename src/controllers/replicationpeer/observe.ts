@@ -5,7 +5,7 @@ import type { ProtocolName } from '../../api/replication-peer.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { type Profile, profileOf } from '../../profiles/index.ts';
 import { type ObjectRef, refOf } from '../../runtime/client.ts';
-import { caKeyOf, durationOf, secretNameOf } from '../shared/effective.ts';
+import { caKeyOf, durationOf, memberProfile, secretNameOf } from '../shared/effective.ts';
 import { generationsOf } from '../shared/facts.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { isProblem, type LedgerSecret } from '../shared/kept-secrets.ts';
@@ -22,7 +22,7 @@ export interface PeerMember {
   readonly certificate: MemberKey;
   readonly endpoints: NonNullable<Spec['members'][number]['endpoints']>;
   /** What is spoken at those that do not say. */
-  readonly protocol: ProtocolName;
+  readonly protocol: ProtocolName | null;
   /** Whether it is looked at. */
   readonly probed: boolean;
   /** What its Secret holds now; null: there is none that could be presented. */
@@ -94,9 +94,16 @@ export function resolveCa(world: World, peer: ReplicationPeer): ResolvedCa | Ref
   return { ca, missing };
 }
 
-/** Whether a member is looked at: it has endpoints, and its user does not say that they cannot be reached. */
-export function isProbed({ endpoints, proof }: Spec['members'][number]): boolean {
-  return endpoints !== undefined && proof !== 'Acknowledge';
+/** Whether a member is looked at: it has endpoints, its user does not say that they cannot be reached, and one can look from outside. */
+export function isProbed({ endpoints, proof }: Spec['members'][number], { protocol }: Profile): boolean {
+  return endpoints !== undefined && proof !== 'Acknowledge' && protocol !== null;
+}
+
+/** Names of the members that are not looked at, of a peer whose CA may not be known: then a member's own profile counts. */
+export function unprobedOf(world: Pick<World, 'certificates'>, peer: ReplicationPeer): ReadonlySet<string> {
+  const profile = (member: Spec['members'][number]) =>
+    memberProfile(objectOf(world.certificates.get(memberKeyOf(peer, member))), null);
+  return new Set(peer.spec.members.flatMap((each) => (isProbed(each, profile(each)) ? [] : [each.name])));
 }
 
 /** Gathers the facts of a peer whose CA is known; null while that CA has no ledger or no signer. */
@@ -122,7 +129,7 @@ export function observe(
     ledger,
     generations: generationsOf(world.secrets, ca.namespace ?? '', ledger),
     profile: profileOf(profile),
-    members: peer.spec.members.map((member) => memberFacts(world, peer, member, profile)),
+    members: peer.spec.members.map((member) => memberFacts(world, peer, member, authority)),
     interval: durationOf(peer.spec.probe?.interval, 30_000),
     timeout: durationOf(peer.spec.probe?.timeout, 5_000),
   };
@@ -132,7 +139,7 @@ function memberFacts(
   world: World,
   peer: ReplicationPeer,
   member: Spec['members'][number],
-  profile: ReplicationCA['spec']['profile'],
+  ca: ReplicationCA,
 ): PeerMember {
   const key = memberKeyOf(peer, member);
   const certificate = objectOf(world.certificates.get(key));
@@ -140,13 +147,14 @@ function memberFacts(
     certificate === null
       ? undefined
       : world.secrets.get(`${certificate.metadata.namespace}/${secretNameOf(certificate)}`);
+  const profile = memberProfile(certificate, ca);
   const content = kept?.kind === 'member' && kept.certificate === key && !isProblem(kept.content) ? kept.content : null;
   return {
     name: member.name,
     certificate: key,
     endpoints: member.endpoints ?? [],
-    protocol: profileOf(certificate?.spec.profile ?? profile).protocol,
-    probed: isProbed(member),
+    protocol: profile.protocol,
+    probed: isProbed(member, profile),
     secret: content === null ? null : { revision: content.revision, leaf: content.leaf },
     seen: seenOf(peer, member),
   };

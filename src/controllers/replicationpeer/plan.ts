@@ -5,7 +5,7 @@ import type { Pace } from '../../probe/pacing.ts';
 import { secondTime } from '../../runtime/clock.ts';
 import { parseCertificate } from '../../pki/certificate.ts';
 import { issuerOf } from '../shared/facts.ts';
-import { addressesOf, isProbed, type PeerFacts, type PeerMember, type Seen } from './observe.ts';
+import { addressesOf, type PeerFacts, type PeerMember, type Seen } from './observe.ts';
 import { noSessionKept, sessionsSeen, type SessionsWanted, sessionsWanted } from './sessions.ts';
 
 /** What is asked of one member now. */
@@ -180,8 +180,11 @@ export interface EdgeFinding extends Edge {
  * The edges that are not verified: `to` must present a leaf that `from` trusts, and the other way round. A member that has not loaded its
  * newest files yet does not break an edge: that is what a rotation is about.
  */
-export function judgeEdges(peer: ReplicationPeer, seen: ReadonlyMap<string, Seen>): readonly EdgeFinding[] {
-  const unprobed = new Set(peer.spec.members.flatMap((member) => (isProbed(member) ? [] : [member.name])));
+export function judgeEdges(
+  peer: ReplicationPeer,
+  seen: ReadonlyMap<string, Seen>,
+  unprobed: ReadonlySet<string>,
+): readonly EdgeFinding[] {
   const unseen = (name: string) => (unprobed.has(name) ? notProbed(name) : blindness(name, seen.get(name)));
   return edgesOf(peer).flatMap(({ from, to }) => {
     const fault = unseen(from) ?? unseen(to) ?? distrust(from, to, seen) ?? distrust(to, from, seen);
@@ -194,7 +197,7 @@ type Fault = Omit<EdgeFinding, 'from' | 'to'>;
 const notProbed = (name: string): Fault => ({
   seen: false,
   reason: 'NotProbed',
-  message: `${name} is not probed, so nobody knows. That is as spec.members[name=${name}] wants it (no endpoints, or proof: Acknowledge).`,
+  message: `${name} is not probed, so nobody knows. That is as spec.members[name=${name}] wants it (no endpoints, or proof: Acknowledge), or its profile has it (nobody but the member itself can shake hands there).`,
 });
 
 function blindness(name: string, seen: Seen | undefined): Fault | null {

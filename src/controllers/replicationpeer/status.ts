@@ -4,7 +4,7 @@ import type { ReplicationPeerStatus } from '../../api/replication-peer.ts';
 import type { ConditionUpdate } from '../../runtime/conditions.ts';
 import type { Refusal } from '../shared/refusal.ts';
 import { condition, nextConditions, progress } from '../shared/status.ts';
-import { isProbed, type PeerFacts, type Seen } from './observe.ts';
+import type { PeerFacts, Seen } from './observe.ts';
 import { type EdgeFinding, edgesOf, judgeEdges } from './plan.ts';
 
 const MAX_LISTED = 20;
@@ -35,21 +35,29 @@ export function blindStatusOf(
   };
 }
 
-/** The status after a pass. Its `members` are the evidence: the one status that is also input. */
+/** Names of the members that are not looked at. */
+export const unprobedIn = ({ members }: PeerFacts): ReadonlySet<string> =>
+  new Set(members.flatMap(({ name, probed }) => (probed ? [] : [name])));
+
+/**
+ * The status after a pass. Its `members` are the evidence: the one status that is also input.
+ * @param unprobed names of the members that are not looked at
+ */
 export function statusOf(
   peer: ReplicationPeer,
   refusal: Refusal | null,
   seen: ReadonlyMap<string, Seen>,
+  unprobed: ReadonlySet<string>,
   now: number,
 ): ReplicationPeerStatus {
   const { generation } = peer.metadata;
-  const failing = judgeEdges(peer, seen);
+  const failing = judgeEdges(peer, seen, unprobed);
   const total = edgesOf(peer).length;
   const updates =
     refusal === null
       ? [...resolved(), verified(total, failing, seen)]
       : [...unresolved(refusal), ...(seen.size === 0 ? [] : [verified(total, failing, seen)])];
-  const blocked = peer.spec.members.find((each) => isProbed(each) && seen.get(each.name)?.reason !== 'Verified');
+  const blocked = peer.spec.members.find(({ name }) => !unprobed.has(name) && seen.get(name)?.reason !== 'Verified');
   return {
     observedGeneration: generation,
     conditions: nextConditions(peer.status?.conditions, updates, generation, now),
@@ -113,7 +121,7 @@ function verified(total: number, failing: readonly EdgeFinding[], seen: Readonly
 export function worthWriting(
   peer: ReplicationPeer,
   after: ReplicationPeerStatus,
-  { ledger, interval }: PeerFacts,
+  { ledger, interval, members }: PeerFacts,
   now: number,
 ): boolean {
   const { status: before } = peer;
@@ -126,7 +134,7 @@ export function worthWriting(
     ]);
   if (gist(before) !== gist(after)) return true;
   if (!gate) return false;
-  const probed = new Set(peer.spec.members.filter(isProbed).map(({ name }) => name));
+  const probed = new Set(members.filter((each) => each.probed).map(({ name }) => name));
   const seen = (before.members ?? []).filter(({ name }) => probed.has(name));
   const oldest = Math.min(...seen.map(({ observedAt }) => Date.parse(observedAt)));
   return now - oldest >= interval;

@@ -74,14 +74,25 @@ export interface ObjectWish {
   readonly outputs: readonly OutputSpec[];
 }
 
+/** The profile of a member: its own, or else that of its CA, as far as that is known. */
+export function memberProfile(certificate: ClusterCertificate | null, ca: ReplicationCA | null): Profile {
+  return profileOf(certificate?.spec.profile ?? ca?.spec.profile);
+}
+
 export function leafWish({ metadata, spec }: ClusterCertificate, ca: ReplicationCA): LeafWish {
   const profile = profileOf(spec.profile ?? ca.spec.profile);
   const subject = { commonName: spec.commonName ?? profile.commonName(metadata.name), ...subjectParts(spec.subject) };
+  const member: MemberRequest = {
+    mesh: caKeyOf({ metadata, spec }),
+    name: metadata.name,
+    subject,
+    parameters: spec.drbd === undefined ? {} : { drbd: spec.drbd },
+  };
   return {
     profile,
-    member: { mesh: caKeyOf({ metadata, spec }), name: metadata.name, subject },
+    member,
     subject,
-    dnsNames: spec.dnsNames ?? [],
+    dnsNames: [...new Set([...profile.dnsNames(member), ...(spec.dnsNames ?? [])])],
     ipAddresses: spec.ipAddresses ?? [],
     uris: spec.uris ?? [],
     key: spec.privateKey === undefined ? profile.leafKey : keySpec(spec.privateKey, 3072),

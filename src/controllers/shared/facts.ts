@@ -61,7 +61,7 @@ export function secretFact(
     leafEpoch: kept.leafEpoch,
     leafNotAfter: content.leaf.notAfter,
     leaf: issuerOf(content.leaf, generations),
-    bundle: numbersOf(content.bundle, ledger),
+    bundle: numbersOf(content.bundle, ledger)?.toSorted((a, b) => a - b) ?? null,
   };
 }
 

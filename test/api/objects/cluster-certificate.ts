@@ -65,6 +65,21 @@ export const clusterCertificates: readonly Row[] = [
     { caRef: { name: 'vast', namespace: 'a.b' } },
     { at: 'spec.caRef.namespace', says: 'must be a DNS label' },
   ),
+  certificate('a folder on a node of DRBD', { profile: 'drbd', drbd: { directory: '/etc/drbd.d/tls-1_a' } }),
+  certificate("a folder, where the profile is the CA's", { drbd: { directory: '/etc' } }),
+  certificate(
+    'a folder with another profile',
+    { profile: 'generic', drbd: { directory: '/etc' } },
+    { at: 'spec.drbd', says: 'must be absent with another profile than drbd' },
+  ),
+  certificate('nothing of the folder', { drbd: {} }, { at: 'spec.drbd.directory', ...REQUIRED }),
+  ...['etc/tls', '/etc/tls/', '/etc//tls', '/', '/etc/a b', '/etc/a\n'].map((directory) =>
+    certificate(
+      `the folder ${JSON.stringify(directory)}`,
+      { drbd: { directory } },
+      { at: 'spec.drbd.directory', says: 'must be an absolute path' },
+    ),
+  ),
   certificate('everything', {
     profile: 'generic',
     commonName: 'Replication-vast1',

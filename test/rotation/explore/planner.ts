@@ -193,6 +193,7 @@ const verifiesIn =
 /** A CA that was to be imported is refused, or its passphrase is not there. */
 const UNMAKEABLE = { reason: 'ImportRefused', message: 'It cannot be made.' };
 const LACK = { reason: 'LeafUnavailable', message: 'It is not brought.' };
+const SEEN = { Append: 'it uses its Secret', Roll: 'it uses its Secret', Drop: 'it uses its Secret' };
 const BARRED = { reason: 'NamespaceNotAllowed', message: 'It may not be served.' };
 
 const NOTHING: CertificateFact['brought'] = new Map();
@@ -238,6 +239,7 @@ function factsOf(
           member: name,
           name: NAMES.charAt(i),
           probed: member.probed,
+          acknowledgedWhen: SEEN,
           acknowledged: acknowledgement(member),
           roles: { listens: true, dials: true },
           freshFor: FRESH_FOR,
