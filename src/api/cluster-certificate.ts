@@ -128,13 +128,13 @@ const spec = withRules(
     commonName: printable(64)
       .optional()
       .describe(
-        'Common name of the leaf, up to 64 characters. Default: by the profile; generic, drbd: metadata.name. Example: vast1',
+        'Common name of the leaf, up to 64 characters. Default: by the profile; generic, drbd: metadata.name; a9s: *.node.dc1.<consulDomain>. Example: vast1',
       ),
     subject: subject().optional().describe('Further parts of the name of the leaf. Default: none.'),
     dnsNames: setOf(dnsName(), 64)
       .optional()
       .describe(
-        'DNS names of the member, at most 64, besides those of the profile; drbd: the common name. Default: none. ' +
+        'DNS names of the member, at most 64, besides those of the profile; drbd: the common name; a9s: those that the vendor demands. Default: none. ' +
           'Example: [vast1.example.com]',
       ),
     ipAddresses: setOf(ipAddress(), 64)
@@ -146,7 +146,7 @@ const spec = withRules(
     privateKey: privateKey
       .optional()
       .describe(
-        'Key of the leaf; a new one is made at every issue. Default: by the profile; generic, drbd: ECDSA 256, PKCS8.',
+        'Key of the leaf; a new one is made at every issue. Default: by the profile; generic, drbd: ECDSA 256, PKCS8; a9s: RSA 2048, PKCS1.',
       ),
     duration: duration({ least: '1m' })
       .optional()
@@ -212,7 +212,9 @@ const status = z.object({
   certificates: mapBy(
     'name',
     z.object({
-      name: text(63).describe('Which leaf of the profile; most have one, tls. Example: tls'),
+      name: text(63).describe(
+        'Which leaf of the profile; most have one, tls; a9s with MariaDB or MySQL: client, server. Example: tls',
+      ),
       serialNumber: text(40).describe('Serial number, lower-case hex.'),
       fingerprint: sha256().describe('SHA-256 of the certificate (DER), lower-case hex.'),
       generation: whole(1, MAX_GENERATION).describe('Generation that signed it. Example: 2'),
@@ -259,6 +261,7 @@ export const clusterCertificateDefinition: Definition<
   immutable: {
     caRef: 'to move a member to another ReplicationCA, create a ClusterCertificate of another name for it',
     profile: 'create a ClusterCertificate of another name with the profile you want',
+    a9s: 'create a ClusterCertificate of another name for another service instance',
     secretName: 'create a ClusterCertificate of another name with the secretName you want',
   },
   selectable: ['.spec.caRef.name', '.spec.caRef.namespace'],

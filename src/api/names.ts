@@ -94,6 +94,11 @@ export const ANNOTATIONS = {
 
 /** Keys of the Secret of a member, whatever its profile, and of a generation; the names that cert-manager and kubernetes.io/tls use. */
 export const SECRET_KEYS = { certificate: 'tls.crt', privateKey: 'tls.key', bundle: 'ca.crt' } as const;
+/** Where a leaf of a member is: the first of them under the usual keys, each other under its own name. */
+export const leafKeys = (name: string, index: number) =>
+  index === 0
+    ? { certificate: SECRET_KEYS.certificate, privateKey: SECRET_KEYS.privateKey }
+    : { certificate: `${name}.crt`, privateKey: `${name}.key` };
 /** Key of a passphrase Secret where the reference names none. */
 export const PASSPHRASE_KEY = 'passphrase';
 /** Key of a password Secret where the reference names none. */

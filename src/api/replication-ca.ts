@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Definition } from './definition.ts';
+import { authorityProfileRule } from './profile-parameters.ts';
 import {
   conditions,
   type DeepReadonly,
@@ -187,7 +188,7 @@ const spec = withRules(
     privateKey: privateKey
       .optional()
       .describe(
-        'Key of the CA. A change applies to the next generation. Default: by the profile; generic, drbd: ECDSA 256.',
+        'Key of the CA. A change applies to the next generation. Default: by the profile; generic, drbd: ECDSA 256; a9s: RSA 4096.',
       ),
     duration: duration({ least: '1m' })
       .optional()
@@ -231,6 +232,7 @@ const spec = withRules(
       .describe('Which generation is to sign, and how to get there. Default: decided by renewBefore.'),
   }),
   shorterThan('renewBefore', 'duration'),
+  authorityProfileRule,
 );
 
 /** Phases, for display. Decisions are read from the ledger, never from here. */

@@ -45,7 +45,7 @@ const endpoint = z.object({
     .describe(
       'What is spoken there before TLS begins. TLS: nothing (etcd, Redis, AMQP, routes of NATS, Galera). PostgreSQL: SSLRequest. MySQL ' +
         '(MariaDB too): a greeting; the server must let replicert-canary log in. NATS (clients, leaf nodes): INFO. ' +
-        'Default: by the profile of the member; generic: TLS, drbd: none, it cannot be looked at. Example: PostgreSQL',
+        'Default: by the profile of the member; generic: TLS; drbd, a9s: none, they are not looked at. Example: PostgreSQL',
     ),
   instances: z
     .enum(INSTANCES)

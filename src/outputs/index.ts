@@ -1,11 +1,11 @@
 import type { OutputSpec, OutputType } from '../api/outputs.ts';
 import { keyStoreJks, trustStoreJks } from './jks.ts';
-import type { Certificates, Material, Output, PublicOutput } from './output.ts';
+import type { Certificates, Material, Output, Pair, PublicOutput } from './output.ts';
 import type { Password } from './password.ts';
 import { bundlePem, certificatePem, combinedPem, encryptedKeyPem, privateKeyDer, privateKeyPem } from './pem.ts';
 import { keyStorePkcs12, trustStorePkcs12 } from './pkcs12.ts';
 
-export type { Certificates, Material, Output, PublicOutput };
+export type { Certificates, Material, Output, Pair, PublicOutput };
 
 /** What a type needs besides the material. */
 interface Choice {

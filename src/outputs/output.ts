@@ -10,9 +10,17 @@ export interface Certificates {
   readonly bundle: readonly Certificate[];
 }
 
-/** What a member's Secret holds, as its outputs are made of it. */
-export interface Material extends Certificates {
+/** A leaf with its key. */
+export interface Pair {
+  /** The leaf first. */
+  readonly chain: readonly [Certificate, ...Certificate[]];
   readonly key: KeyObject;
+}
+
+/** What a member's Secret holds, as its outputs are made of it. */
+export interface Material extends Certificates, Pair {
+  /** The leaves besides that of `tls.crt`, by name. */
+  readonly further: ReadonlyMap<string, Pair>;
   /** Encoding of `tls.key`. */
   readonly keyEncoding: KeyEncoding;
 }

@@ -12,7 +12,6 @@ export const generic: Profile = {
   commonName: (member) => member,
   dnsNames: () => [],
   outputs: () => [],
-  certificateName: 'tls',
   bundleOrder: 'OldestFirst',
   protocol: 'TLS',
   acknowledgedWhen: { Append: USES, Roll: USES, Drop: USES },

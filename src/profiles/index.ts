@@ -1,4 +1,6 @@
 import type { ProfileName } from '../api/fields.ts';
+import type { ProfileParameters } from '../api/profile-parameters.ts';
+import { a9s, a9sLeaves } from './a9s.ts';
 import { drbd } from './drbd.ts';
 import { etcd } from './etcd.ts';
 import { generic } from './generic.ts';
@@ -9,8 +11,16 @@ import { redis } from './redis.ts';
 
 export type { MemberRequest, Profile, ProfileName };
 
-const profiles: Readonly<Record<ProfileName, Profile>> = { generic, redis, nats, etcd, rabbitmq, drbd };
+const profiles: Readonly<Record<ProfileName, Profile>> = { generic, redis, nats, etcd, rabbitmq, drbd, a9s };
 
 export function profileOf(name: ProfileName | undefined): Profile {
   return profiles[name ?? 'generic'];
+}
+
+/**
+ * Names of the leaves that a member has: the first is in tls.crt and tls.key, each other in files of its name. They follow from what its
+ * ClusterCertificate says for its profile, so that its Secret can be read before its CA is known.
+ */
+export function leavesOf({ a9s: instance }: ProfileParameters): readonly [string, ...string[]] {
+  return instance === undefined ? ['tls'] : a9sLeaves(instance.service);
 }

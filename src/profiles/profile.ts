@@ -28,13 +28,11 @@ export interface Profile {
   readonly leafKey: KeySpec;
   readonly leafEncoding: KeyEncoding;
   /** The subject CN of a member that names none. */
-  readonly commonName: (member: string) => string;
+  readonly commonName: (member: string, parameters: ProfileParameters) => string;
   /** DNS names that its leaf has in any case. */
   readonly dnsNames: (member: MemberRequest) => readonly string[];
   /** Files that the target system wants besides: further keys of the Secret. The same request has the same ones, always. */
   readonly outputs: (member: MemberRequest) => readonly Output[];
-  /** The leaf's name in `status.certificates`. */
-  readonly certificateName: string;
   /** Order of the CAs in `ca.crt`, for what takes the first one only: by age, or the issuer of the member's own leaf before the others. */
   readonly bundleOrder: 'OldestFirst' | 'IssuerFirst';
   /** What is spoken where it listens, unless the endpoint says otherwise. Null: nobody from outside can look, so it is acknowledged. */

@@ -72,7 +72,7 @@ describe.each(KINDS)('%s', (kind) => {
     );
     for (const [path] of required)
       expect(path).toMatch(
-        /\.(name|host|port|members|endpoints|caRef|type|kind|outputs|directory)$|^spec\.rotation\.approval\.|\.acknowledged\.|^spec\.(imported|provided)\[\]\.(generation|secretRef)$/,
+        /\.(name|host|port|members|endpoints|caRef|type|kind|outputs|directory|service|consulDomain)$|^spec\.rotation\.approval\.|\.acknowledged\.|^spec\.(imported|provided)\[\]\.(generation|secretRef)$/,
       );
   });
 

@@ -26,7 +26,13 @@ export async function member(spec: KeySpec): Promise<Material> {
   const [older, newer] = await Promise.all([authority('Root G1'), authority('Root G2')]);
   const key = await generatePrivateKey(spec);
   const { certificate } = await leafOf(newer, { key });
-  return { chain: [certificate], key, keyEncoding: 'PKCS8', bundle: [older.certificate, newer.certificate] };
+  return {
+    chain: [certificate],
+    key,
+    further: new Map(),
+    keyEncoding: 'PKCS8',
+    bundle: [older.certificate, newer.certificate],
+  };
 }
 
 /** What somebody has read out of a store. */

@@ -1,54 +1,19 @@
 /** What a node of DRBD gets, held against LINBIT's document, tlshd.conf(5), and GnuTLS by the rules of tlshd. */
-import { createPublicKey, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { parseObject } from '../../src/api/parse.ts';
-import { leafWish, type LeafWish } from '../../src/controllers/shared/effective.ts';
-import type { Material } from '../../src/outputs/output.ts';
+import type { LeafWish } from '../../src/controllers/shared/effective.ts';
 import { encodeBundle } from '../../src/pki/bundle.ts';
-import { issueLeaf, newSerial, type SigningAuthority } from '../../src/pki/issue.ts';
-import { encodePrivateKey, generatePrivateKey } from '../../src/pki/keys.ts';
+import type { SigningAuthority } from '../../src/pki/issue.ts';
+import { encodePrivateKey } from '../../src/pki/keys.ts';
 import { makeAuthority } from '../probe/pki.ts';
 import { lacking } from '../support/packages.ts';
 import { filesFor, handshake, TLSHD, type TlshdNode } from '../systems/tlshd.ts';
 import { proves } from '../targets/claims.ts';
+import { materialFor, outputsOf, wishOf as profiledWish } from './member.ts';
 
-function parsed<K extends 'ClusterCertificate' | 'ReplicationCA'>(kind: K, name: string, spec: object) {
-  const object = parseObject(kind, { metadata: { name, namespace: 'storage', uid: 'u' }, spec });
-  if (!object.ok) throw new Error(object.problems.join());
-  return object.object;
-}
-
-const wishOf = (node: string, spec: object = {}): LeafWish =>
-  leafWish(
-    parsed('ClusterCertificate', node, { caRef: { name: 'drbd' }, ...spec }),
-    parsed('ReplicationCA', 'drbd', { profile: 'drbd' }),
-  );
-
-async function materialOf(
-  wish: LeafWish,
-  signer: SigningAuthority,
-  bundle: readonly SigningAuthority[],
-): Promise<Material> {
-  const key = await generatePrivateKey(wish.key);
-  const leaf = issueLeaf({
-    authority: signer,
-    publicKey: createPublicKey(key),
-    subject: wish.subject,
-    dnsNames: wish.dnsNames,
-    ipAddresses: wish.ipAddresses,
-    uris: wish.uris,
-    notBefore: Date.now() - 60_000,
-    notAfter: Date.now() + 3_600_000,
-    serial: newSerial(randomBytes),
-  });
-  return { chain: [leaf], key, keyEncoding: wish.encoding, bundle: bundle.map(({ certificate }) => certificate) };
-}
-
-const outputsOf = (wish: LeafWish, material: Material): Readonly<Record<string, string>> =>
-  Object.fromEntries(wish.profile.outputs(wish.member).map(({ key, encode }) => [key, encode(material).toString()]));
+const wishOf = (node: string, spec: object = {}): LeafWish => profiledWish('drbd', node, spec);
 
 describe('a node', () => {
   test('is called by its name, among the DNS names as well, besides those that are asked for', () => {
@@ -62,7 +27,7 @@ describe('a node', () => {
   test('gets a tlshd.conf for both ends of a connection, and what a resource needs', async () => {
     const authority = await makeAuthority('drbd G1');
     const wish = wishOf('alice', { drbd: { directory: '/etc/drbd.d/tls' } });
-    const outputs = outputsOf(wish, await materialOf(wish, authority, [authority]));
+    const outputs = outputsOf(wish, await materialFor(wish, authority, [authority]));
     expect(Object.keys(outputs)).toEqual(['tlshd.conf', 'drbd-tls.res']);
     for (const role of ['client', 'server'] as const) {
       expect(filesFor(role, outputs['tlshd.conf'] ?? '')).toEqual({
@@ -74,9 +39,9 @@ describe('a node', () => {
     expect(outputs['tlshd.conf']).toContain(
       '/etc/drbd.d/tls root:root 0700, ca.crt and tls.crt root:root 0644, tls.key root:root 0600',
     );
-    expect(outputs['drbd-tls.res']).toMatch(/^# ReplicationCA storage\/drbd: .*\nnet \{\n {4}tls yes;\n\}\n$/);
+    expect(outputs['drbd-tls.res']).toMatch(/^# ReplicationCA storage\/mesh: .*\nnet \{\n {4}tls yes;\n\}\n$/);
     const plain = wishOf('alice');
-    expect(outputsOf(plain, await materialOf(plain, authority, [authority]))['tlshd.conf']).toContain(
+    expect(outputsOf(plain, await materialFor(plain, authority, [authority]))['tlshd.conf']).toContain(
       'x509.truststore=/etc/tlshd.d/ca.crt\n',
     );
   });
@@ -89,7 +54,7 @@ describe.skipIf(why !== null)(`GnuTLS in the place of tlshd${why === null ? '' :
   async function node(name: string, signer: SigningAuthority, bundle: readonly SigningAuthority[]) {
     const dir = mkdtempSync(path.join(tmpdir(), `node-${name}-`));
     const wish = wishOf(name, { drbd: { directory: dir } });
-    const material = await materialOf(wish, signer, bundle);
+    const material = await materialFor(wish, signer, bundle);
     const files = {
       'ca.crt': encodeBundle(material.bundle),
       'tls.crt': material.chain[0].pem,

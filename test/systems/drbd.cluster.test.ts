@@ -6,7 +6,6 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync,
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { API_VERSION } from '../../src/api/names.ts';
 import { parseCertificate, parseCertificates, signedBy } from '../../src/pki/certificate.ts';
 import { testBed } from '../controllers/bed.ts';
 import { disorders, lapses } from '../controllers/rotating.ts';
@@ -15,11 +14,11 @@ import { lacking } from '../support/packages.ts';
 import { proves } from '../targets/claims.ts';
 import { SyncedFiles } from './synced.ts';
 import { handshake, TLSHD, type TlshdNode } from './tlshd.ts';
+import { type Claim, claimOf, vouchedPeer } from './vouching.ts';
 
 const why = await lacking(...TLSHD);
 const TIMEOUT = 300_000;
 const FILES = ['ca.crt', 'tls.crt', 'tls.key', 'tlshd.conf'] as const;
-type Claim = Readonly<Record<'revision' | 'stage', string>> & { readonly generation: number };
 
 /** A node, and whoever looks after it. */
 class Node implements TlshdNode {
@@ -60,32 +59,17 @@ class Node implements TlshdNode {
   /** Whether it holds what its Secret holds, of this revision, is looked up by hand. @returns whether there is something new to claim */
   look(here: Scene): boolean {
     const secret = here.secret(`${this.name}-tls`);
-    const { rotation } = here.ledger('mesh');
-    const revision = here.certificates.get(this.name)?.status?.revision;
     const holds = FILES.every((file) => readFileSync(path.join(this.dir, file), 'utf8') === textOf(secret, file));
-    if (rotation === null || revision === undefined || !holds) return false;
-    const claim = { revision, generation: rotation.to, stage: rotation.stage };
+    const claim = holds ? claimOf(here, this.name) : null;
+    if (claim === null) return false;
     const news = JSON.stringify(claim) !== JSON.stringify(this.claim);
     this.claim = claim;
     return news;
   }
 }
 
-const peer = (nodes: readonly Node[]) => ({
-  apiVersion: API_VERSION,
-  kind: 'ReplicationPeer',
-  metadata: { name: 'mesh' },
-  spec: {
-    members: nodes.map(({ name, claim }) => ({
-      name,
-      // DRBD listens there, and nobody shakes hands with it.
-      endpoints: [{ host: '127.0.0.1', port: 7777 }],
-      ...(claim === null
-        ? {}
-        : { acknowledged: { ...claim, by: 'jane', reason: 'tlshd said so', expires: '2099-01-01T00:00:00Z' } }),
-    })),
-  },
-});
+// DRBD listens there, and nobody shakes hands with it.
+const peer = (nodes: readonly Node[]) => vouchedPeer(nodes, { host: '127.0.0.1', port: 7777 });
 
 describe.skipIf(why !== null)(`GnuTLS in the place of tlshd${why === null ? '' : ` ${why}`}`, () => {
   const bed = testBed(why === null ? 1 : 0);

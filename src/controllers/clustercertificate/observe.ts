@@ -1,5 +1,5 @@
 import { ANNOTATIONS, memberKey } from '../../api/names.ts';
-import { foreignParameter } from '../../api/profile-parameters.ts';
+import { parameterProblem } from '../../api/profile-parameters.ts';
 import type { ClusterCertificate, ReplicationCA } from '../../api/objects.ts';
 import type { Profile } from '../../profiles/index.ts';
 import { keyOf, refOf } from '../../runtime/client.ts';
@@ -160,12 +160,8 @@ function olderRival(world: World, { metadata }: ClusterCertificate, secretKey: s
 
 /** What the API server cannot see: the profile is the CA's. */
 function profileRefusal({ spec }: ClusterCertificate, { name }: Profile): Refusal | null {
-  const foreign = foreignParameter(spec, name);
-  if (foreign === null) return null;
-  return new Refusal(
-    'InvalidSpec',
-    `spec.${foreign} is for profile ${foreign}, but the profile of this certificate is ${name}. Take it out, or create this one anew with spec.profile: ${foreign}.`,
-  );
+  const problem = parameterProblem(spec, name);
+  return problem === null ? null : new Refusal('InvalidSpec', problem);
 }
 
 function ledgerRefusal(ca: ReplicationCA, ledgerSecret: LedgerSecret | null): Refusal | null {

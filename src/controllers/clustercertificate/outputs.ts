@@ -2,11 +2,11 @@
  * Outputs: what they are to be. An output is a function of key, leaf, bundle and password, so once it was made it is known by digest what
  * it is to be, until one of those changes. No key, password or file is kept.
  */
-import { SECRET_KEYS } from '../../api/names.ts';
+import { leafKeys, SECRET_KEYS } from '../../api/names.ts';
 import { DEFAULT_ALIAS, outputKey, type OutputSpec } from '../../api/outputs.ts';
-import { type Material, outputOf, publicOutputOf } from '../../outputs/index.ts';
+import { type Material, outputOf, type Pair, publicOutputOf } from '../../outputs/index.ts';
 import type { Password } from '../../outputs/password.ts';
-import { parseCertificates } from '../../pki/certificate.ts';
+import { type Certificate, parseCertificates } from '../../pki/certificate.ts';
 import { PkiError } from '../../pki/errors.ts';
 import { decodePrivateKey } from '../../pki/keys.ts';
 import { type Client, keyOf } from '../../runtime/client.ts';
@@ -15,8 +15,9 @@ import { type LeafWish, type ObjectWish, passwordSecretsOf } from '../shared/eff
 import { type PasswordSecret, readPasswordSecret } from '../shared/passwords.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { sha256 } from '../shared/digest.ts';
+import { memberKeys } from '../shared/manifests.ts';
 import type { OutputDigests } from '../shared/output-digests.ts';
-import { isProblem, type MemberSecret, textIn } from '../shared/kept-secrets.ts';
+import { allLeaves, isProblem, type MemberSecret, textIn } from '../shared/kept-secrets.ts';
 import { SECRETS } from '../shared/resources.ts';
 import type { UserSecrets } from '../shared/user-secrets.ts';
 import type { CertificateFacts } from './facts.ts';
@@ -65,7 +66,13 @@ export class Outputs {
     { certificate, issuing, secret }: Pick<CertificateFacts, 'certificate' | 'issuing' | 'secret'>,
     signal: AbortSignal,
   ): Promise<ExpectedOutputs | Refusal | null> {
-    if (issuing === null || secret === null || isProblem(secret.content) || !secret.content.keyMatches) return null;
+    if (
+      issuing === null ||
+      secret === null ||
+      isProblem(secret.content) ||
+      !allLeaves(secret.content).every(({ keyMatches }) => keyMatches)
+    )
+      return null;
     const { wish } = issuing;
     if (!hasOutputs(wish)) return NONE;
     const { namespace } = certificate.metadata;
@@ -108,12 +115,11 @@ export class Outputs {
     const raw = await this.#client.get(SECRETS, meta, { signal });
     if (isProblem(content) || raw.metadata.resourceVersion !== meta.resourceVersion)
       throw new WaitingError(`Secret ${keyOf(meta)} has just changed`, 200);
-    return {
-      chain: [content.leaf],
-      key: decodePrivateKey(textIn(raw, SECRET_KEYS.privateKey)),
-      keyEncoding: wish.encoding,
-      bundle: parseCertificates(textIn(raw, SECRET_KEYS.bundle)),
-    };
+    const pairs = allLeaves(content).map(({ name, leaf }, i): NamedPair => {
+      const key = decodePrivateKey(textIn(raw, leafKeys(name, i).privateKey));
+      return { name, chain: [leaf], key };
+    });
+    return materialOf(wish, pairs, parseCertificates(textIn(raw, SECRET_KEYS.bundle)));
   }
 
   /**
@@ -137,6 +143,20 @@ export class Outputs {
   }
 }
 
+/** A leaf with its key, by the name that it has among those of its member. */
+export type NamedPair = Pair & { readonly name: string };
+
+/** What outputs are made of. @param pairs all leaves, in the order of the profile's */
+export function materialOf(
+  { encoding }: LeafWish,
+  [first, ...others]: readonly NamedPair[],
+  bundle: readonly Certificate[],
+): Material {
+  if (first === undefined) throw new Error('a member has a leaf');
+  const further = new Map(others.map(({ name, chain, key }) => [name, { chain, key }]));
+  return { chain: first.chain, key: first.key, further, keyEncoding: encoding, bundle };
+}
+
 /** How an object is named beside others. */
 export const objectKey = ({ kind, name }: Pick<ObjectWish, 'kind' | 'name'>): string => `${kind}/${name}`;
 
@@ -150,9 +170,10 @@ function originOf(
   { content }: MemberSecret,
   passwords: Versions,
 ): string {
-  const { leaf, bundle } = isProblem(content) ? { leaf: null, bundle: [] } : content;
+  const leaves = isProblem(content) ? [] : allLeaves(content).map(({ leaf }) => leaf.fingerprint);
+  const bundle = isProblem(content) ? [] : content.bundle;
   const asked = objects.map((object) => [objectKey(object), object.outputs]);
-  return JSON.stringify([profile.name, member, outputs, asked, encoding, leaf?.fingerprint, bundle, [...passwords]]);
+  return JSON.stringify([profile.name, member, outputs, asked, encoding, leaves, bundle, [...passwords]]);
 }
 
 const digestsOf = (data: OutputData): OutputDigests => new Map([...data].map(([key, base64]) => [key, sha256(base64)]));
@@ -164,9 +185,9 @@ function choiceOf({ alias = DEFAULT_ALIAS, passwordSecretRef: ref }: OutputSpec,
   return { alias, password };
 }
 
-function secretData({ outputs, profile, member }: LeafWish, material: Material, secrets: Secrets): OutputData {
+function secretData({ outputs, profile, member, leaves }: LeafWish, material: Material, secrets: Secrets): OutputData {
   const own = profile.outputs(member);
-  const theirs = new Set<string>([...Object.values(SECRET_KEYS), ...own.map(({ key }) => key)]);
+  const theirs = new Set<string>([...memberKeys(leaves), ...own.map(({ key }) => key)]);
   const asked = outputs.map((spec) => outputOf(outputKey(spec), spec, choiceOf(spec, secrets)));
   const taken = asked.find(({ key }) => theirs.has(key));
   if (taken !== undefined)

@@ -1,6 +1,5 @@
 import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
 import { ANNOTATIONS, LABELS, MANAGED_BY, MEMBER_SECRET_TYPE } from '../../api/names.ts';
-import type { Material } from '../../outputs/index.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { encodeBundle } from '../../pki/bundle.ts';
 import { PkiError } from '../../pki/errors.ts';
@@ -26,7 +25,7 @@ import {
 import { SECRETS } from '../shared/resources.ts';
 import type { View } from '../shared/view.ts';
 import type { CertificateFacts, Issuing } from './facts.ts';
-import { hasOutputs, type MadeOutputs, NOTHING_MADE, type Outputs } from './outputs.ts';
+import { hasOutputs, type MadeOutputs, materialOf, type NamedPair, NOTHING_MADE, type Outputs } from './outputs.ts';
 import { secretMetadata, type Work } from './plan.ts';
 
 export interface Tools {
@@ -107,7 +106,7 @@ async function rebundle(
   return { data, outputs: made, leafEpoch: null };
 }
 
-/** A new leaf, with its key: signed here, or the one that its user brings. */
+/** New leaves, each with its key: signed here, or the one that its user brings. */
 async function issueFiles(
   tools: Tools,
   work: Extract<Work, { kind: 'issue' }>,
@@ -117,18 +116,25 @@ async function issueFiles(
   signal: AbortSignal,
 ): Promise<Files> {
   const { wish } = issuing;
-  const { certificate: leaf, key } =
+  const issued =
     work.from === null
-      ? await signLeaf(tools, work.leaf, facts, issuing, now, signal)
-      : await tools.provided.take(facts.certificate, work.from, now, signal);
+      ? await Promise.all(
+          wish.leaves.map(async (name) => pairOf(name, await signLeaf(tools, work.leaf, facts, issuing, now, signal))),
+        )
+      : [pairOf(wish.leaves[0], await tools.provided.take(facts.certificate, work.from, now, signal))];
   const bundle = bundleOf(work.bundle, facts, issuing);
-  const material: Material = { chain: [leaf], key, keyEncoding: wish.encoding, bundle };
-  const files = { leafPem: leaf.pem, keyPem: encodedKey(key, wish), bundlePem: encodeBundle(bundle) };
+  const pairs = issued.map(({ name, chain: [leaf], key }) => {
+    const pair = { name, leafPem: leaf.pem, keyPem: encodedKey(key, wish) };
+    expectPair(pair, leaf, keySpecOf(key));
+    return pair;
+  });
+  const material = materialOf(wish, issued, bundle);
   const made = await tools.outputs.make(facts.certificate.metadata.namespace, wish, material, signal);
-  expectPair(files, leaf, keySpecOf(key));
   const leafEpoch = work.from === null ? issuing.ledger.epoch : 0;
-  return { data: memberData(files), outputs: made, leafEpoch };
+  return { data: memberData({ pairs, bundlePem: encodeBundle(bundle) }), outputs: made, leafEpoch };
 }
+
+const pairOf = (name: string, { certificate, key }: ProvidedLeaf): NamedPair => ({ name, chain: [certificate], key });
 
 function encodedKey(key: KeyObject, { encoding }: LeafWish): string {
   try {

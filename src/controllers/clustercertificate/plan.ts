@@ -7,7 +7,13 @@ import { issuerOf } from '../shared/facts.ts';
 import type { OutputDigests } from '../shared/output-digests.ts';
 import { type Candidate, candidateFor, isBrought, lackOf, refusalsOf } from '../shared/provided.ts';
 import { Refusal } from '../shared/refusal.ts';
-import { isProblem, type MemberContent, type MemberSecret } from '../shared/kept-secrets.ts';
+import {
+  allLeaves,
+  isProblem,
+  type LeafContent,
+  type MemberContent,
+  type MemberSecret,
+} from '../shared/kept-secrets.ts';
 import { memberMetadata } from '../shared/manifests.ts';
 import { refOf } from '../../runtime/client.ts';
 import type { CertificateFacts, Issuing } from './facts.ts';
@@ -191,8 +197,12 @@ function planSecret(
   const { content } = secret;
   const repair = (because: string): NextStep => issue(supply, entry, leaf, 'SecretRepaired', because);
   if (isProblem(content)) return repair(`its content is unusable: ${content.problem}`);
-  if (!content.keyMatches) return repair('its key does not belong to its certificate');
-  const issuer = issuerOf(content.leaf, generations);
+  const leaves = allLeaves(content);
+  if (!leaves.every(({ keyMatches }) => keyMatches)) return repair('its key does not belong to its certificate');
+  if (new Set(leaves.map((each) => each.leaf.fingerprint)).size < leaves.length)
+    return repair('two of its leaves are the same');
+  const issuers = leaves.map((each) => issuerOf(each.leaf, generations));
+  const issuer = issuers.includes(null) ? null : (issuers.find((each) => each !== leaf) ?? leaf);
   if (issuer !== leaf) {
     const granted = secret.epoch < entry.since;
     if (issuer === null || !granted)
@@ -204,7 +214,7 @@ function planSecret(
     : planSigned(facts, issuing, secret, content, entry, leaf, supply, now);
 }
 
-/** Its leaf is of the right generation, and was signed here. */
+/** Its leaves are of the right generation, and were signed here. */
 function planSigned(
   facts: CertificateFacts,
   issuing: Issuing,
@@ -216,11 +226,15 @@ function planSigned(
   now: number,
 ): NextStep {
   const { wish, generations } = issuing;
-  const drift = driftOf(content, wish, generations.get(leaf)?.notAfter ?? Number.POSITIVE_INFINITY);
-  if (drift !== null) return issue(supply, entry, leaf, 'SecretRepaired', `${drift} differs from the spec`);
+  const leaves = allLeaves(content);
+  const authorityEnds = generations.get(leaf)?.notAfter ?? Number.POSITIVE_INFINITY;
+  const drift = leaves.map((each) => driftOf(each, wish, authorityEnds)).find((each) => each !== null);
+  if (drift !== undefined) return issue(supply, entry, leaf, 'SecretRepaired', `${drift} differs from the spec`);
 
   const remedy = remedyOf(issuing, leaf, facts.ca);
-  const renewal = planRenewal(content, wish, generations.get(leaf)?.notAfter ?? Number.POSITIVE_INFINITY, remedy, now);
+  // They are issued together; one that somebody has put back is older.
+  const [oldest = content] = leaves.toSorted((a, b) => a.leaf.notAfter - b.leaf.notAfter);
+  const renewal = planRenewal(oldest, wish, authorityEnds, remedy, now);
   if (renewal.because !== null) return issue(supply, entry, leaf, 'Renewed', renewal.because);
 
   if (entry.grant === 'Reopened' && secret.leafEpoch < entry.since) {
@@ -307,7 +321,7 @@ function staleOutputs(present: OutputDigests, wanted: CertificateFacts['outputs'
 }
 
 /** The first part of the leaf that is not as the spec wants it. */
-function driftOf({ leaf, key, keyPem }: MemberContent, wish: LeafWish, authorityEnds: number): string | null {
+function driftOf({ leaf, key, keyPem }: LeafContent, wish: LeafWish, authorityEnds: number): string | null {
   if (leaf.rawSubject !== rawSubjectOf(wish.subject)) return 'the subject';
   if (!sameSet(leaf.dnsNames, wish.dnsNames)) return 'the set of DNS names';
   if (!sameSet(leaf.ipAddresses.map(canonicalIp), wish.ipAddresses.map(canonicalIp))) return 'the set of IP addresses';
@@ -353,7 +367,7 @@ function remedyOf({ ledger: { rotation, highest } }: Issuing, leaf: number, ca: 
 }
 
 function planRenewal(
-  { leaf }: MemberContent,
+  { leaf }: LeafContent,
   wish: LeafWish,
   authorityEnds: number,
   remedy: string,

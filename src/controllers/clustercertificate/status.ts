@@ -5,7 +5,7 @@ import type { ConditionUpdate } from '../../runtime/conditions.ts';
 import { secondTime } from '../../runtime/clock.ts';
 import { issuerOf } from '../shared/facts.ts';
 import type { Refusal } from '../shared/refusal.ts';
-import { isProblem, type MemberContent, type MemberSecret } from '../shared/kept-secrets.ts';
+import { allLeaves, isProblem, type MemberContent, type MemberSecret } from '../shared/kept-secrets.ts';
 import { condition, nextConditions, progress } from '../shared/status.ts';
 import type { CertificateFacts } from './facts.ts';
 import { type Plan, renewalTime } from './plan.ts';
@@ -43,17 +43,15 @@ function served(
   const generation = issuerOf(leaf, generations);
   if (generation === null) return {};
   return {
-    certificates: [
-      {
-        name: wish.profile.certificateName,
-        serialNumber: leaf.serialNumber,
-        fingerprint: leaf.fingerprint,
-        generation,
-        notBefore: secondTime(leaf.notBefore),
-        notAfter: secondTime(leaf.notAfter),
-        renewalTime: secondTime(renewalTime(leaf, wish.renewBefore)),
-      },
-    ],
+    certificates: allLeaves(content).map(({ name, leaf: each }) => ({
+      name,
+      serialNumber: each.serialNumber,
+      fingerprint: each.fingerprint,
+      generation,
+      notBefore: secondTime(each.notBefore),
+      notAfter: secondTime(each.notAfter),
+      renewalTime: secondTime(renewalTime(each, wish.renewBefore)),
+    })),
     bundleSha256,
     secretName: secret.meta.name,
     revision,

@@ -3,11 +3,12 @@ import type { ClusterCertificate, ReplicationCA } from '../../api/objects.ts';
 import { parseDuration } from '../../api/duration.ts';
 import { parseInstant } from '../../api/instant.ts';
 import type { MemberKey } from '../../api/names.ts';
+import { parametersOf } from '../../api/profile-parameters.ts';
 import type { OutputSpec } from '../../api/outputs.ts';
 import type { Subject } from '../../pki/issue.ts';
 import type { KeyEncoding, KeySpec } from '../../pki/keys.ts';
 import type { LeafDemands } from '../../pki/provided.ts';
-import { type MemberRequest, type Profile, profileOf } from '../../profiles/index.ts';
+import { leavesOf, type MemberRequest, type Profile, profileOf } from '../../profiles/index.ts';
 
 /** notBefore is set back by this, for members whose clock is behind (design section 5). */
 export const BACKDATE = 300_000;
@@ -44,6 +45,8 @@ export function authorityWish({ metadata, spec }: ReplicationCA): AuthorityWish 
 export interface LeafWish {
   readonly profile: Profile;
   readonly member: MemberRequest;
+  /** Names of its leaves, all of one subject and of the same names. */
+  readonly leaves: readonly [string, ...string[]];
   readonly subject: Subject;
   readonly dnsNames: readonly string[];
   readonly ipAddresses: readonly string[];
@@ -81,16 +84,20 @@ export function memberProfile(certificate: ClusterCertificate | null, ca: Replic
 
 export function leafWish({ metadata, spec }: ClusterCertificate, ca: ReplicationCA): LeafWish {
   const profile = profileOf(spec.profile ?? ca.spec.profile);
-  const subject = { commonName: spec.commonName ?? profile.commonName(metadata.name), ...subjectParts(spec.subject) };
+  const subject = {
+    commonName: spec.commonName ?? profile.commonName(metadata.name, spec),
+    ...subjectParts(spec.subject),
+  };
   const member: MemberRequest = {
     mesh: caKeyOf({ metadata, spec }),
     name: metadata.name,
     subject,
-    parameters: spec.drbd === undefined ? {} : { drbd: spec.drbd },
+    parameters: parametersOf(spec),
   };
   return {
     profile,
     member,
+    leaves: leavesOf(spec),
     subject,
     dnsNames: [...new Set([...profile.dnsNames(member), ...(spec.dnsNames ?? [])])],
     ipAddresses: spec.ipAddresses ?? [],

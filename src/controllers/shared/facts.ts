@@ -3,7 +3,7 @@ import type { Ledger } from '../../api/ledger.ts';
 import { type Certificate } from '../../pki/certificate.ts';
 import { signedBy } from '../../pki/certificate.ts';
 import type { SecretFact } from '../../rotation/facts.ts';
-import { isProblem, type KeptSecret, type MemberSecret, type OutputObject } from './kept-secrets.ts';
+import { allLeaves, isProblem, type KeptSecret, type MemberSecret, type OutputObject } from './kept-secrets.ts';
 import type { View } from './view.ts';
 
 /** The certificates of the generations that a ledger names, as far as their Secrets are there. */
@@ -53,14 +53,17 @@ export function secretFact(
   generations: ReadonlyMap<number, Certificate>,
 ): SecretFact | null {
   const { content } = kept;
-  if (isProblem(content) || !content.keyMatches) return null;
+  if (isProblem(content)) return null;
+  const leaves = allLeaves(content);
+  if (!leaves.every(({ keyMatches }) => keyMatches)) return null;
+  const [issuer = null, ...others] = new Set(leaves.map(({ leaf }) => issuerOf(leaf, generations)));
   return {
     epoch: Math.min(kept.epoch, ...objects.map((object) => object?.epoch ?? 0)),
     revision: content.revision,
     leafFingerprint: content.leaf.fingerprint,
     leafEpoch: kept.leafEpoch,
-    leafNotAfter: content.leaf.notAfter,
-    leaf: issuerOf(content.leaf, generations),
+    leafNotAfter: Math.min(...leaves.map(({ leaf }) => leaf.notAfter)),
+    leaf: others.length === 0 ? issuer : null,
     bundle: numbersOf(content.bundle, ledger)?.toSorted((a, b) => a - b) ?? null,
   };
 }

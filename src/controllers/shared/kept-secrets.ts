@@ -4,6 +4,7 @@ import {
   ANNOTATIONS,
   CA_SECRET_TYPE,
   LABELS,
+  leafKeys,
   LEDGER_KEY,
   LEDGER_SECRET_TYPE,
   ledgerSecretName,
@@ -15,21 +16,29 @@ import {
 import type { ClusterCertificate } from '../../api/objects.ts';
 import { type Certificate, parseCertificate, parseCertificates } from '../../pki/certificate.ts';
 import { decodePrivateKey, keyMatches, type KeySpec, keySpecOf } from '../../pki/keys.ts';
+import { leavesOf } from '../../profiles/index.ts';
 import type { KubeObject } from '../../runtime/client.ts';
 import { base64, sha256 } from './digest.ts';
 import { secretNameOf } from './effective.ts';
-import type { MemberFiles } from './manifests.ts';
+import { memberKeys, type MemberFiles } from './manifests.ts';
 import { type OutputDigests, readOutputs } from './output-digests.ts';
 import { type HasMeta, metaOf } from './view.ts';
 
-/** What a member's Secret holds; everything but the key itself. */
-export interface MemberContent {
-  /** Hash of content and epoch: a metadata edit does not change it. */
-  readonly revision: string;
+/** A leaf with all that is kept of its key. */
+export interface LeafContent {
+  readonly name: string;
   readonly leaf: Certificate;
   readonly key: KeySpec | null;
   readonly keyPem: 'PKCS8' | 'PKCS1' | 'SEC1' | 'other';
   readonly keyMatches: boolean;
+}
+
+/** What a member's Secret holds; everything but the keys themselves. */
+export interface MemberContent extends LeafContent {
+  /** Hash of content and epoch: a metadata edit does not change it. */
+  readonly revision: string;
+  /** The leaves besides the first. */
+  readonly further: readonly LeafContent[];
   /** Fingerprints of the bundle, in the Secret's order. */
   readonly bundle: readonly string[];
   readonly bundleSha256: string;
@@ -139,7 +148,8 @@ export function keepSecret(raw: KubeObject, claims: Claims): KeptSecret {
       const claimant = asking !== null && secretNameOf(asking) === meta.name ? asking : null;
       const common = ofMember(raw, claimant?.spec.secretTemplate?.annotations);
       if (claimant === null) return { kind: 'unclaimed', ...common };
-      const outputs = readOutputs((key) => data[key], annotations[ANNOTATIONS.outputs], Object.values(SECRET_KEYS));
+      const leaves = leavesOf(claimant.spec);
+      const outputs = readOutputs((key) => data[key], annotations[ANNOTATIONS.outputs], memberKeys(leaves));
       return {
         kind: 'member',
         ...common,
@@ -147,7 +157,7 @@ export function keepSecret(raw: KubeObject, claims: Claims): KeptSecret {
         type: Buffer.from(type.slice(0, MAX_TYPE)).toString(),
         labels: only(labels, [...OUR_LABELS, ...keysOf(claimant.spec.secretTemplate?.labels)]),
         outputs,
-        content: attempt(() => readContent(data, outputs, annotations[ANNOTATIONS.epoch] ?? '')),
+        content: attempt(() => readContent(data, leaves, outputs, annotations[ANNOTATIONS.epoch] ?? '')),
       };
     }
     case ROLES.output:
@@ -272,19 +282,27 @@ function text(data: Data, key: string): string {
   return Buffer.from(value, 'base64').toString('utf8');
 }
 
-function readContent(data: Data, outputs: OutputDigests, epoch: string): MemberContent {
-  const leafPem = text(data, SECRET_KEYS.certificate);
-  const keyPem = text(data, SECRET_KEYS.privateKey);
-  const bundlePem = text(data, SECRET_KEYS.bundle);
-  return {
-    revision: revisionOf({ leafPem, keyPem, bundlePem }, outputs, epoch),
+function readContent(data: Data, leaves: readonly string[], outputs: OutputDigests, epoch: string): MemberContent {
+  const files: MemberFiles = {
+    pairs: leaves.map((name, i) => {
+      const { certificate, privateKey } = leafKeys(name, i);
+      return { name, leafPem: text(data, certificate), keyPem: text(data, privateKey) };
+    }),
+    bundlePem: text(data, SECRET_KEYS.bundle),
+  };
+  const [first, ...further] = files.pairs.map(({ name, leafPem, keyPem }) => ({
+    name,
     ...readPair(leafPem, keyPem),
     keyPem: encodingOf(keyPem),
-    ...readBundle(bundlePem),
-  };
+  }));
+  if (first === undefined) throw new Error('a member has a leaf');
+  return { revision: revisionOf(files, outputs, epoch), ...first, further, ...readBundle(files.bundlePem) };
 }
 
-type Pair = Pick<MemberContent, 'leaf' | 'key' | 'keyMatches'>;
+/** All leaves of a member, the first among them. */
+export const allLeaves = (content: MemberContent): readonly LeafContent[] => [content, ...content.further];
+
+type Pair = Pick<LeafContent, 'leaf' | 'key' | 'keyMatches'>;
 
 /** The last pairs that were made here, by digest of their text: they come back from the API server, and are the same then. */
 const made = new Map<string, Pair>();
@@ -293,11 +311,7 @@ const MADE_AT_MOST = 256;
 const pairDigest = (leafPem: string, keyPem: string): string => sha256(`${leafPem}\n${keyPem}`);
 
 /** Says that this leaf and this key were just made for each other, so that nobody need find out. */
-export function expectPair(
-  { leafPem, keyPem }: Pick<MemberFiles, 'leafPem' | 'keyPem'>,
-  leaf: Certificate,
-  key: KeySpec | null,
-) {
+export function expectPair({ leafPem, keyPem }: MemberFiles['pairs'][number], leaf: Certificate, key: KeySpec | null) {
   const [oldest] = made.keys();
   if (oldest !== undefined && made.size >= MADE_AT_MOST) made.delete(oldest);
   made.set(pairDigest(leafPem, keyPem), { leaf, key, keyMatches: true });
@@ -311,7 +325,7 @@ function readPair(leafPem: string, keyPem: string): Pair {
   return { leaf, key: keySpecOf(key), keyMatches: keyMatches(leaf, key) };
 }
 
-function encodingOf(pem: string): MemberContent['keyPem'] {
+function encodingOf(pem: string): LeafContent['keyPem'] {
   if (pem.startsWith('-----BEGIN PRIVATE KEY-----')) return 'PKCS8';
   if (pem.startsWith('-----BEGIN RSA PRIVATE KEY-----')) return 'PKCS1';
   if (pem.startsWith('-----BEGIN EC PRIVATE KEY-----')) return 'SEC1';
@@ -331,9 +345,11 @@ function readBundle(pem: string): BundleDigest {
   return digest;
 }
 
-function revisionOf({ leafPem, keyPem, bundlePem }: MemberFiles, outputs: OutputDigests, epoch: string): string {
+function revisionOf({ pairs, bundlePem }: MemberFiles, outputs: OutputDigests, epoch: string): string {
   const others = [...outputs].toSorted(([a], [b]) => (a < b ? -1 : 1)).flat();
-  return sha256([epoch, leafPem, keyPem, bundlePem, ...others].join('\n')).slice(0, 8);
+  return sha256(
+    [epoch, ...pairs.flatMap(({ leafPem, keyPem }) => [leafPem, keyPem]), bundlePem, ...others].join('\n'),
+  ).slice(0, 8);
 }
 
 /** The published bundle of a CA. */

@@ -6,6 +6,7 @@ import {
   FINALIZER,
   generationSecretName,
   LABELS,
+  leafKeys,
   LEDGER_KEY,
   LEDGER_SECRET_TYPE,
   ledgerSecretName,
@@ -21,8 +22,8 @@ import { SECRETS } from './resources.ts';
 
 /** What the files of a member are. */
 export interface MemberFiles {
-  readonly leafPem: string;
-  readonly keyPem: string;
+  /** Its leaves with their keys, in the order of the profile's. */
+  readonly pairs: readonly { readonly name: string; readonly leafPem: string; readonly keyPem: string }[];
   readonly bundlePem: string;
 }
 
@@ -84,13 +85,22 @@ export function memberMetadata(
 export type DeletionPolicy = 'Retain' | 'Delete';
 
 /** The data of a member's Secret, base64 as the API wants it. */
-export function memberData({ leafPem, keyPem, bundlePem }: MemberFiles): Record<string, string> {
-  return {
-    ...bundleData(bundlePem),
-    [SECRET_KEYS.certificate]: base64(leafPem),
-    [SECRET_KEYS.privateKey]: base64(keyPem),
-  };
+export function memberData({ pairs, bundlePem }: MemberFiles): Record<string, string> {
+  const files = pairs.flatMap(({ name, leafPem, keyPem }, i): [string, string][] => {
+    const { certificate, privateKey } = leafKeys(name, i);
+    return [
+      [certificate, base64(leafPem)],
+      [privateKey, base64(keyPem)],
+    ];
+  });
+  return { ...bundleData(bundlePem), ...Object.fromEntries(files) };
 }
+
+/** The keys of a member's Secret besides its outputs. @param leaves their names */
+export const memberKeys = (leaves: readonly string[]): readonly string[] => [
+  SECRET_KEYS.bundle,
+  ...leaves.flatMap((name, i) => Object.values(leafKeys(name, i))),
+];
 
 export function bundleData(bundlePem: string): Record<string, string> {
   return { [SECRET_KEYS.bundle]: base64(bundlePem) };

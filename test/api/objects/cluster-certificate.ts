@@ -80,6 +80,80 @@ export const clusterCertificates: readonly Row[] = [
       { at: 'spec.drbd.directory', says: 'must be an absolute path' },
     ),
   ),
+  certificate('a service instance', {
+    profile: 'a9s',
+    a9s: { service: 'PostgreSQL', consulDomain: 'consul.example.com' },
+  }),
+  certificate('one with a dashboard', {
+    a9s: { service: 'LogMe2', consulDomain: 'consul', systemDomain: 'sys.example.com' },
+  }),
+  certificate(
+    'profile a9s without an instance',
+    { profile: 'a9s' },
+    { at: 'spec.a9s', says: 'must be given with profile a9s' },
+  ),
+  certificate(
+    'an instance with another profile',
+    { profile: 'drbd', a9s: { service: 'Redis', consulDomain: 'consul' } },
+    { at: 'spec.a9s', says: 'must be absent with another profile than a9s' },
+  ),
+  certificate('an instance of nothing', { a9s: { consulDomain: 'consul' } }, { at: 'spec.a9s.service', ...REQUIRED }),
+  certificate('an instance nowhere', { a9s: { service: 'Redis' } }, { at: 'spec.a9s.consulDomain', ...REQUIRED }),
+  certificate(
+    'an unknown data service',
+    { a9s: { service: 'Postgres', consulDomain: 'consul' } },
+    { at: 'spec.a9s.service', says: 'must be one of KeyValue, ', server: ENUM },
+  ),
+  ...[
+    { service: 'Messaging', consulDomain: 'consul' },
+    { service: 'Search', consulDomain: 'consul', systemDomain: 'sys' },
+  ].map((a9s) =>
+    certificate(
+      `a system domain that ${a9s.service} ${a9s.systemDomain === undefined ? 'lacks' : 'has'}`,
+      { a9s },
+      {
+        at: 'spec.a9s.systemDomain',
+        says: 'must be given with LogMe2 and Messaging, which have a dashboard, and with no other service',
+      },
+    ),
+  ),
+  ...['*.consul', 'Consul', 'consul.', '', 'a b'].map((consulDomain) =>
+    certificate(
+      `the domain ${JSON.stringify(consulDomain)}`,
+      { a9s: { service: 'Redis', consulDomain } },
+      { at: 'spec.a9s.consulDomain', says: 'must be a domain in lower case' },
+    ),
+  ),
+  certificate('a domain of 53 characters', { a9s: { service: 'Redis', consulDomain: 'd'.repeat(53) } }),
+  certificate(
+    'a domain that makes the common name too long',
+    { a9s: { service: 'Redis', consulDomain: 'd'.repeat(54) } },
+    { at: 'spec.a9s.consulDomain', says: 'must have at most 53 characters', server: 'Too long' },
+  ),
+  certificate(
+    'an instance with a name of its own',
+    { a9s: { service: 'Redis', consulDomain: 'consul' }, commonName: 'redis' },
+    { at: 'spec.commonName', says: 'must be absent with a9s' },
+  ),
+  certificate(
+    'an instance whose leaf is brought',
+    { a9s: { service: 'Redis', consulDomain: 'consul' }, provided: [{ secretRef: { name: 'mine' } }] },
+    { at: 'spec.provided', says: 'must be absent with a9s' },
+  ),
+  certificate(
+    'an instance with an elliptic curve',
+    { a9s: { service: 'Redis', consulDomain: 'consul' }, privateKey: { algorithm: 'ECDSA' } },
+    { at: 'spec.privateKey', says: 'must be RSA with a9s' },
+  ),
+  change(
+    'another instance',
+    { a9s: { service: 'Redis', consulDomain: 'consul' } },
+    { a9s: { service: 'KeyValue', consulDomain: 'consul' } },
+    {
+      at: 'spec.a9s',
+      says: 'cannot be changed: create a ClusterCertificate of another name for another service instance',
+    },
+  ),
   certificate('everything', {
     profile: 'generic',
     commonName: 'Replication-vast1',

@@ -38,6 +38,11 @@ export const replicationCas: readonly Row[] = [
   }),
   ca('null where nothing is wanted', { commonName: null, rotation: null }),
   ca(
+    'a CA of service instances with an elliptic curve',
+    { profile: 'a9s', privateKey: { algorithm: 'ECDSA' } },
+    { at: 'spec.privateKey', says: 'must be RSA with profile a9s' },
+  ),
+  ca(
     'an unknown profile',
     { profile: 'unheard-of' },
     { at: 'spec.profile', says: 'must be one of generic', server: ENUM },
