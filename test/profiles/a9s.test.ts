@@ -36,11 +36,11 @@ async function documentOf(instance: Instance, signer = old, bundle = [old]): Pro
   return outputs['a9s.json'] ?? '';
 }
 
-describe('the document of', () => {
-  test.each(SERVICES)('%s keeps every rule', proves('a9s', 'material'), async (service) => {
+test('the document of each data service keeps every rule', proves('a9s', 'material'), async () => {
+  for (const service of SERVICES) {
     const instance = instanceOf(service);
-    expect(objections(await documentOf(instance), instance)).toEqual([]);
-  });
+    expect(objections(await documentOf(instance), instance), service).toEqual([]);
+  }
 });
 
 test('the leaves of MariaDB differ; the parts of LogMe2 share one, each with its own encoding of the key', async () => {

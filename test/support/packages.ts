@@ -21,6 +21,7 @@ const PACKAGES = {
   'gnutls-serv': 'gnutls-bin',
   'gnutls-cli': 'gnutls-bin',
   'redis-server': 'redis-server',
+  stunnel4: 'stunnel4',
   postgres: 'postgresql',
   psql: 'postgresql-client',
   mariadbd: 'mariadb-server-core',
