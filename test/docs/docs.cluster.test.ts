@@ -107,6 +107,7 @@ describe.skipIf(foreign !== null)(`the commands of ${foreign ?? ''}`, () => {
   test.each([
     ['README.md', 'a checkout'],
     ['docs/adopt-a-mesh.md', 'an operator'],
+    ['docs/bring-your-own.md', 'an operator'],
     ['docs/rotate-a-ca.md', 'a mesh'],
     ['docs/recovery.md', 'a mesh'],
     ['docs/outputs.md', 'a mesh'],
