@@ -173,7 +173,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     });
     const observed = await Promise.all(
       member.endpoints.map(async (named) => {
-        const { host, port, protocol = member.protocol, instances = 'One' } = named;
+        const { host, port, protocol = member.profile.protocol, instances = 'One' } = named;
         const endpoint = endpointKey(named);
         const run = (begun: () => void) =>
           probeEndpoint({

@@ -1,7 +1,6 @@
 import type { Ledger } from '../../api/ledger.ts';
 import type { MemberKey } from '../../api/names.ts';
 import type { ReplicationCA, ReplicationPeer } from '../../api/objects.ts';
-import type { ProtocolName } from '../../api/replication-peer.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { type Profile, profileOf } from '../../profiles/index.ts';
 import { type ObjectRef, refOf } from '../../runtime/client.ts';
@@ -21,8 +20,8 @@ export interface PeerMember {
   readonly name: string;
   readonly certificate: MemberKey;
   readonly endpoints: NonNullable<Spec['members'][number]['endpoints']>;
-  /** What is spoken at those that do not say. */
-  readonly protocol: ProtocolName;
+  /** Its own, or that of the CA. */
+  readonly profile: Profile;
   /** Whether it is looked at. */
   readonly probed: boolean;
   /** What its Secret holds now; null: there is none that could be presented. */
@@ -37,7 +36,6 @@ export interface PeerFacts {
   readonly ca: ObjectRef;
   readonly ledger: Ledger;
   readonly generations: ReadonlyMap<number, Certificate>;
-  readonly profile: Profile;
   readonly members: readonly PeerMember[];
   /** Milliseconds. */
   readonly interval: number;
@@ -121,7 +119,6 @@ export function observe(
     ca,
     ledger,
     generations: generationsOf(world.secrets, ca.namespace ?? '', ledger),
-    profile: profileOf(profile),
     members: peer.spec.members.map((member) => memberFacts(world, peer, member, profile)),
     interval: durationOf(peer.spec.probe?.interval, 30_000),
     timeout: durationOf(peer.spec.probe?.timeout, 5_000),
@@ -145,7 +142,7 @@ function memberFacts(
     name: member.name,
     certificate: key,
     endpoints: member.endpoints ?? [],
-    protocol: profileOf(certificate?.spec.profile ?? profile).protocol,
+    profile: profileOf(certificate?.spec.profile ?? profile),
     probed: isProbed(member),
     secret: content === null ? null : { revision: content.revision, leaf: content.leaf },
     seen: seenOf(peer, member),
