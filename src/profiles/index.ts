@@ -1,6 +1,7 @@
 import type { ProfileName } from '../api/fields.ts';
 import { etcd } from './etcd.ts';
 import { generic } from './generic.ts';
+import { mysql } from './mysql.ts';
 import { nats } from './nats.ts';
 import { postgres } from './postgres.ts';
 import type { Profile } from './profile.ts';
@@ -12,6 +13,7 @@ export type { Profile, ProfileName };
 const profiles: Readonly<Record<ProfileName, Profile>> = {
   generic,
   postgres,
+  mysql,
   redis,
   nats,
   etcd,

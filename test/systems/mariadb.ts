@@ -1,4 +1,5 @@
 /** MariaDB as people run it for replication over mutual TLS. */
+import { tail } from '../control-plane/run.ts';
 import { Instance } from './instance.ts';
 import { begun, Server } from './server.ts';
 
@@ -41,7 +42,43 @@ export class Mariadb extends Server {
 
   async reload(): Promise<void> {
     this.instance.load();
-    await this.sql('FLUSH SSL');
+    // LOCAL: else it is a transaction, which replicas load their own files by, at a time that is not theirs.
+    await this.sql('FLUSH LOCAL SSL');
+  }
+
+  /** Options by which its client proves itself with the files of a folder of its own, and wants the address dialled to be in the other's leaf. */
+  dialling(port: number, user: string, folder = 'tls'): readonly string[] {
+    const dir = `${this.instance.dir}/${folder}`;
+    const files = [`--ssl-ca=${dir}/ca.crt`, `--ssl-cert=${dir}/tls.crt`, `--ssl-key=${dir}/tls.key`];
+    return ['--no-defaults', '-h', '127.0.0.1', '-P', String(port), '-u', user, '--ssl-verify-server-cert', ...files];
+  }
+
+  /** Makes it a replica of another one, which it dials as this user, with all that this has written since it was installed. */
+  async follow(primary: Mariadb, user: string): Promise<void> {
+    const dir = `${this.instance.dir}/tls`;
+    await this.sql(`CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = ${primary.port}, MASTER_USER = '${user}',
+      MASTER_SSL = 1, MASTER_SSL_CA = '${dir}/ca.crt', MASTER_SSL_CERT = '${dir}/tls.crt', MASTER_SSL_KEY = '${dir}/tls.key',
+      MASTER_SSL_VERIFY_SERVER_CERT = 1, MASTER_CONNECT_RETRY = 1, MASTER_USE_GTID = slave_pos`);
+    await this.sql('START SLAVE');
+    await this.#replicates();
+  }
+
+  /** Of a replica: lets it dial its primary anew. @returns when it has */
+  async replicateAnew(): Promise<void> {
+    await this.sql('STOP SLAVE IO_THREAD');
+    await this.sql('START SLAVE IO_THREAD');
+    await this.#replicates();
+  }
+
+  async #replicates(): Promise<void> {
+    const deadline = Date.now() + 30_000;
+    for (;;) {
+      // Slave_IO_Running and Slave_SQL_Running.
+      const [io, sql] = (await this.sql('SHOW SLAVE STATUS')).split('\t').slice(10);
+      if (io === 'Yes' && sql === 'Yes') return;
+      if (Date.now() > deadline)
+        throw new Error(`${this.instance.name} does not replicate: ${tail(this.instance.log())}`);
+    }
   }
 
   async stop(): Promise<void> {
