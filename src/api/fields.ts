@@ -243,7 +243,7 @@ export const uri = (): z.ZodString =>
 // ---------------------------------------------------------------------------------------------------- shared objects
 
 /** The target systems: `src/profiles` has a profile for each of these, and for no other. */
-export const PROFILES = ['generic', 'postgres', 'mysql', 'redis', 'nats', 'etcd', 'rabbitmq'] as const;
+export const PROFILES = ['generic', 'postgres', 'mysql', 'galera', 'redis', 'nats', 'etcd', 'rabbitmq'] as const;
 export type ProfileName = (typeof PROFILES)[number];
 
 /** What becomes of the Secrets when the object is deleted. */

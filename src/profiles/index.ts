@@ -1,5 +1,6 @@
 import type { ProfileName } from '../api/fields.ts';
 import { etcd } from './etcd.ts';
+import { galera } from './galera.ts';
 import { generic } from './generic.ts';
 import { mysql } from './mysql.ts';
 import { nats } from './nats.ts';
@@ -14,6 +15,7 @@ const profiles: Readonly<Record<ProfileName, Profile>> = {
   generic,
   postgres,
   mysql,
+  galera,
   redis,
   nats,
   etcd,

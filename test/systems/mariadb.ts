@@ -1,5 +1,6 @@
 /** MariaDB as people run it for replication over mutual TLS. */
 import { tail } from '../control-plane/run.ts';
+import { pathOf } from '../support/packages.ts';
 import { Instance } from './instance.ts';
 import { begun, Server } from './server.ts';
 
@@ -8,6 +9,10 @@ export const MARIADB = ['mariadbd', 'mariadb'] as const;
 export interface MariadbOptions {
   /** Lines of my.cnf. */
   readonly settings?: readonly string[];
+  /** One that has stopped, with whose data it begins. Default: with none. */
+  readonly copyOf?: Mariadb;
+  /** Programs of ours that it finds on its PATH. */
+  readonly scripts?: Readonly<Record<string, string>>;
 }
 
 const SETTINGS = [
@@ -18,20 +23,36 @@ const SETTINGS = [
 ];
 
 export class Mariadb extends Server {
-  static async start(name: string, files: string, { settings = [] }: MariadbOptions = {}): Promise<Mariadb> {
-    const server = new Mariadb(await Instance.make(name, files));
+  static async start(name: string, files: string, options: MariadbOptions = {}): Promise<Mariadb> {
+    return begun(await Mariadb.install(name, files, options));
+  }
+
+  /** One that has not begun. */
+  static async install(
+    name: string,
+    files: string,
+    { settings = [], copyOf, scripts = {} }: MariadbOptions = {},
+  ): Promise<Mariadb> {
+    await using stack = new AsyncDisposableStack();
+    const server = stack.use(new Mariadb(await Instance.make(name, files)));
     const { instance } = server;
     const { dir, port } = instance;
     const tls = [`ssl_ca = ${dir}/tls/ca.crt`, `ssl_cert = ${dir}/tls/tls.crt`, `ssl_key = ${dir}/tls/tls.key`];
     const own = [`datadir = ${dir}/data`, `socket = ${dir}/socket`, `port = ${port}`];
     instance.write('my.cnf', `[mariadbd]\n${[...SETTINGS, ...own, ...tls, ...settings].join('\n')}\n`);
+    for (const [script, text] of Object.entries(scripts)) instance.write(script, text, 0o700);
     const install = ['--no-defaults', '--auth-root-authentication-method=normal', '--skip-test-db'];
-    return begun(server, () => instance.run('mariadb-install-db', [...install, `--datadir=${dir}/data`]));
+    if (copyOf === undefined) await instance.run('mariadb-install-db', [...install, `--datadir=${dir}/data`]);
+    else await instance.run('cp', ['-R', `${copyOf.instance.dir}/data`, 'data']);
+    stack.move();
+    return server;
   }
 
-  async begin(): Promise<void> {
+  /** @param options of this one time */
+  async begin(...options: readonly string[]): Promise<void> {
     const files = `--defaults-file=${this.instance.dir}/my.cnf`;
-    await this.instance.start('mariadbd', [files], () => this.sql('SELECT 1'));
+    const path = `PATH=${this.instance.dir}:${process.env['PATH']}`;
+    await this.instance.start('env', [path, pathOf('mariadbd'), files, ...options], () => this.sql('SELECT 1'));
   }
 
   /** As root, by its Unix socket. @returns rows of fields */
