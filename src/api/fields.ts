@@ -243,7 +243,18 @@ export const uri = (): z.ZodString =>
 // ---------------------------------------------------------------------------------------------------- shared objects
 
 /** The target systems: `src/profiles` has a profile for each of these, and for no other. */
-export const PROFILES = ['generic', 'redis', 'nats', 'etcd', 'rabbitmq', 'drbd', 'a9s'] as const;
+export const PROFILES = [
+  'generic',
+  'postgres',
+  'mysql',
+  'galera',
+  'redis',
+  'nats',
+  'etcd',
+  'rabbitmq',
+  'drbd',
+  'a9s',
+] as const;
 export type ProfileName = (typeof PROFILES)[number];
 
 /** What becomes of the Secrets when the object is deleted. */

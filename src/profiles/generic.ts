@@ -16,6 +16,7 @@ export const generic: Profile = {
   protocol: 'TLS',
   acknowledgedWhen: { Append: USES, Roll: USES, Drop: USES },
   trustStores: 'shared',
+  reload: 'make the member reload its files',
   quietInterval: 600_000,
   // RFC 8446 section 4.6.1: seven days at most. Go uses all of them, Java a day, GnuTLS six hours, OpenSSL and Node two.
   longestResumption: 7 * 24 * 3_600_000,

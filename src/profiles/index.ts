@@ -3,15 +3,29 @@ import type { ProfileParameters } from '../api/profile-parameters.ts';
 import { a9s, a9sLeaves } from './a9s.ts';
 import { drbd } from './drbd.ts';
 import { etcd } from './etcd.ts';
+import { galera } from './galera.ts';
 import { generic } from './generic.ts';
+import { mysql } from './mysql.ts';
 import { nats } from './nats.ts';
+import { postgres } from './postgres.ts';
 import type { MemberRequest, Profile } from './profile.ts';
 import { rabbitmq } from './rabbitmq.ts';
 import { redis } from './redis.ts';
 
 export type { MemberRequest, Profile, ProfileName };
 
-const profiles: Readonly<Record<ProfileName, Profile>> = { generic, redis, nats, etcd, rabbitmq, drbd, a9s };
+const profiles: Readonly<Record<ProfileName, Profile>> = {
+  generic,
+  postgres,
+  mysql,
+  galera,
+  redis,
+  nats,
+  etcd,
+  rabbitmq,
+  drbd,
+  a9s,
+};
 
 export function profileOf(name: ProfileName | undefined): Profile {
   return profiles[name ?? 'generic'];

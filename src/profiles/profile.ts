@@ -41,6 +41,8 @@ export interface Profile {
   readonly acknowledgedWhen: Readonly<Record<Rotation['stage'], string>>;
   /** Whether what a listening socket trusts also says what the member trusts when it dials. */
   readonly trustStores: 'shared';
+  /** What to do when it has not loaded what its Secret holds, as a clause: "make the member ...". */
+  readonly reload: string;
   /** Pause between looks at the presented chain while no gate waits, milliseconds. */
   readonly quietInterval: number;
   /** Longest time for which it may take up a TLS session that it gave, milliseconds: what is believed where it does not say less. */

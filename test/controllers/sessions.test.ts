@@ -4,7 +4,7 @@ import { adoptGeneration } from '../../src/rotation/stages.ts';
 import { emptyLedger, type GenerationRecord, type Ledger, type Rotation } from '../../src/api/ledger.ts';
 import { memberKey } from '../../src/api/names.ts';
 import type { Resumption } from '../../src/probe/sessions.ts';
-import { profileOf } from '../../src/profiles/index.ts';
+import { type Profile, profileOf } from '../../src/profiles/index.ts';
 import type { Seen } from '../../src/controllers/replicationpeer/observe.ts';
 import { noSessionKept, sessionsSeen, sessionsWanted } from '../../src/controllers/replicationpeer/sessions.ts';
 
@@ -47,19 +47,24 @@ const UNKNOWN: Resumption = { answer: 'unknown', lifetimeMs: null };
 
 /** One look at b after another; each begins with what the last one left in status. */
 class Looks {
+  readonly profile: Profile;
   now = NOW;
   seen: Seen | null = null;
+
+  constructor(profile: Profile = profileOf('generic')) {
+    this.profile = profile;
+  }
 
   look(
     { accepts = [], refuses = [], resumption = null }: Look,
     at: Ledger = DROP,
   ): Pick<Seen, 'sessions'> & { resumed: number[] } {
-    const member = { certificate: NAME, seen: this.seen };
+    const member = { certificate: NAME, profile: this.profile, seen: this.seen };
     const { rotation } = at;
     if (rotation === null) throw new Error('nothing rotates');
     const verdict = { accepts: new Set(accepts), refuses: new Set(refuses), resumption };
     const { resumed, sessions } = sessionsSeen(
-      { ledger: at, profile: profileOf('generic') },
+      { ledger: at },
       { member, generations: [rotation.from, rotation.to], sessions: sessionsWanted(rotation) },
       verdict,
       this.now,
@@ -138,6 +143,14 @@ describe('waited for', () => {
     expect(b.look({ ...REFUSED, resumption: { answer: 'unknown', lifetimeMs: 9_000 * HOUR } }).sessions?.expireBy).toBe(
       DAY_7,
     );
+  });
+
+  test('not at all of a system that never gives one', () => {
+    const b = new Looks({ ...profileOf('generic'), longestResumption: 0 });
+    expect(b.look({ ...REFUSED, resumption: UNKNOWN })).toEqual({
+      resumed: [1],
+      sessions: { generation: 1, refusedSince: new Date(NOW).toISOString().replace('.000', ''), accepted: false },
+    });
   });
 
   test('not while it does not answer: time alone proves nothing of new handshakes', () => {

@@ -29,6 +29,8 @@ const PACKAGES = {
   'nats-server': 'nats-server',
   etcd: 'etcd-server',
   'rabbitmq-server': 'rabbitmq-server',
+  'libgalera_smm.so': 'galera-4',
+  garbd: 'galera-arbitrator-4',
 } as const;
 export type Program = keyof typeof PACKAGES;
 
@@ -52,12 +54,12 @@ export async function lacking(...programs: readonly Program[]): Promise<string |
 
 /** Where a program is that `lacking` has found, on PATH or where Debian puts servers. */
 export function pathOf(program: string): string {
-  const folders = ['/usr/sbin', ...globSync('/usr/lib/postgresql/*/bin').toSorted().toReversed()];
+  const folders = ['/usr/sbin', '/usr/lib/galera', ...globSync('/usr/lib/postgresql/*/bin').toSorted().toReversed()];
   return folders.map((folder) => join(folder, program)).find(existsSync) ?? program;
 }
 
 const isThere = (program: string): boolean =>
-  spawnSync('sh', ['-c', `command -v "$1"`, 'sh', pathOf(program)]).status === 0;
+  pathOf(program) !== program || spawnSync('sh', ['-c', `command -v "$1"`, 'sh', program]).status === 0;
 
 const missing = (programs: readonly Program[]): readonly Program[] => programs.filter((program) => !isThere(program));
 

@@ -2,17 +2,17 @@
  * PostgreSQL in streaming replication, both ends proven by certificates, while data is written all the time: a rotation, one that
  * is turned round in the middle, and what is left of the old CA.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { testBed } from '../controllers/bed.ts';
-import { disorders, lapses } from '../controllers/rotating.ts';
 import { ca, certificate, peer, textOf } from '../controllers/scene.ts';
 import { lacking } from '../support/packages.ts';
+import { proves } from '../targets/claims.ts';
 import { POSTGRESQL, Postgresql } from './postgresql.ts';
+import { ROTATION_TIMEOUT, rotateAndTurnBack } from './rotation.ts';
 import { SyncedFiles } from './synced.ts';
+import { dial, expectOrderly } from './turns.ts';
 
 const why = await lacking(...POSTGRESQL);
-const TIMEOUT = 300_000;
 const USER = 'replicator';
 const RULES = ['replication', 'postgres'].map(
   (database) => `hostssl ${database} ${USER} 127.0.0.1/32 cert clientcert=verify-full map=mesh`,
@@ -29,10 +29,16 @@ const hostOf = (name: string): string => `${name}.mesh.test`;
 describe.skipIf(why !== null)(`PostgreSQL${why === null ? '' : ` ${why}`}`, () => {
   const bed = testBed(why === null ? 1 : 0);
 
-  test('rotations break no replication and lose no row', { timeout: TIMEOUT }, async () => {
+  test('rotations break no replication and lose no row', {
+    timeout: ROTATION_TIMEOUT,
+    ...proves('postgres', 'material', 'reload', 'probe', 'rotation', 'rollback'),
+  }, async () => {
     const here = await bed.scene();
     const names = ['a', 'b'] as const;
-    await here.apply(ca('mesh'), ...names.map((name) => certificate(name, 'mesh', { dnsNames: [hostOf(name)] })));
+    await here.apply(
+      ca('mesh', { profile: 'postgres' }),
+      ...names.map((name) => certificate(name, 'mesh', { dnsNames: [hostOf(name)] })),
+    );
     await here.ready({ ReplicationCA: ['mesh'], ClusterCertificate: names });
     const kubeconfig = bed.cluster.kubeconfig;
     const sync = (secret: string) => SyncedFiles.of({ kubeconfig, namespace: here.namespace, secret, lag: [0, 1_500] });
@@ -60,32 +66,20 @@ describe.skipIf(why !== null)(`PostgreSQL${why === null ? '' : ` ${why}`}`, () =
       await b.reload();
       await b.replicateAnew();
     });
-    await here.apply(peer('mesh', { a: a.port, b: b.port }, '5s', 'PostgreSQL'));
+    await here.apply(peer('mesh', { a: a.port, b: b.port }, '5s'));
     await here.condition('ReplicationPeer', 'mesh', 'Verified', { status: 'True' });
 
     const writing = a.sql('CALL write()');
     const end = new AbortController();
     const watching = b.sql('SELECT watch()');
     const edges = [
-      dial(a, filesOfA, b, hostOf('b'), end.signal),
-      dial(b, filesOfB, a, hostOf('a'), end.signal),
+      dial(filesOfA, () => ask(a, b, hostOf('b')), end.signal),
+      dial(filesOfB, () => ask(b, a, hostOf('a')), end.signal),
     ] as const;
     const secret = here.secret('b');
     const of1 = { 'tls.crt': textOf(secret, 'tls.crt'), 'tls.key': textOf(secret, 'tls.key') };
 
-    await here.apply(ca('mesh', { rotation: { generation: 2 } }));
-    await here.stable('mesh', 2, TIMEOUT);
-
-    await here.apply(ca('mesh', { rotation: { generation: 3 } }));
-    await here.cas.until(
-      'one member presents generation 3',
-      () =>
-        here.ledger('mesh').rotation?.stage === 'Roll' &&
-        [...here.ledger('mesh').roster.values()].some(({ leaf }) => leaf === 3),
-      TIMEOUT,
-    );
-    await here.apply(ca('mesh', { rotation: { generation: 2 } }));
-    await here.stable('mesh', 2, TIMEOUT);
+    await rotateAndTurnBack(here);
 
     await a.sql('INSERT INTO stop DEFAULT VALUES');
     await writing;
@@ -109,9 +103,7 @@ describe.skipIf(why !== null)(`PostgreSQL${why === null ? '' : ` ${why}`}`, () =
     expect(longestMs).toBeLessThan(5_000);
     expect(seen.flatMap(({ failures }) => failures)).toEqual([]);
     for (const { ok } of seen) expect(ok).toBeGreaterThan(20);
-    expect([...filesOfA.failures, ...filesOfB.failures]).toEqual([]);
-    expect(disorders(here, 'mesh', 1)).toEqual([]);
-    expect(lapses(here)).toEqual([]);
+    expectOrderly(here, [filesOfA, filesOfB]);
     for (const server of [a, b]) {
       expect(server.instance.log()).toContain(REFUSED_CANARY);
       expect(troublesOf(server)).toEqual([]);
@@ -158,32 +150,8 @@ BEGIN
   END LOOP;
 END $$`;
 
-interface Dialled {
-  ok: number;
-  readonly failures: string[];
-}
-
-/** Fresh connections from one to the other, all the time: each proves both ends. */
-async function dial(
-  from: Postgresql,
-  files: SyncedFiles,
-  to: Postgresql,
-  host: string,
-  signal: AbortSignal,
-): Promise<Dialled> {
-  const seen: Dialled = { ok: 0, failures: [] };
-  const connection = from.dialling(to.port, host, USER);
-  while (!signal.aborted) {
-    try {
-      await files.turns.take(() => from.instance.run('psql', ['-XAtc', 'SELECT 1', connection]));
-      seen.ok += 1;
-    } catch (error) {
-      seen.failures.push(String(error));
-    }
-    await sleep(100, undefined, { signal }).catch(() => undefined);
-  }
-  return seen;
-}
+const ask = (from: Postgresql, to: Postgresql, host: string) =>
+  from.instance.run('psql', ['-XAtc', 'SELECT 1', from.dialling(to.port, host, USER)]);
 
 /** What a log tells of certificates and connections that failed, but for canaries that were refused. */
 function troublesOf(server: Postgresql): readonly string[] {

@@ -122,8 +122,8 @@ interface Member<S extends Server> {
   readonly server: S;
 }
 
-/** From generation 1 to 2, and on to 3 until a leaf of that is there; from there back to 2. */
-async function rotateAndTurnBack(here: Scene): Promise<void> {
+/** CA `mesh`, from generation 1 to 2, and on to 3 until a leaf of that is there; from there back to 2. */
+export async function rotateAndTurnBack(here: Scene): Promise<void> {
   const { profile = 'generic' } = here.cas.get('mesh')?.spec ?? {};
   const want = (generation: number) => here.apply(ca('mesh', { profile, rotation: { generation } }));
   await want(2);

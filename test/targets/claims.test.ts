@@ -27,8 +27,10 @@ test.each([
   expect(claimsIn(code, 'x.test.ts')).toEqual(claims);
 });
 
-test('a claim that cannot be read is refused', () => {
-  const code = "test(`a ${name}`, { ...proves('generic', 'probe') }, () => {})";
+test.each([
+  "test(`a ${name}`, { ...proves('generic', 'probe') }, () => {})",
+  "test.each(all)('a %s', proves('generic', 'probe'), () => {})",
+])('a claim that cannot be read is refused: %s', (code) => {
   expect(() => claimsIn(code, 'x.test.ts')).toThrow('x.test.ts: a test that proves');
 });
 

@@ -174,7 +174,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     const observed = await Promise.all(
       member.endpoints.map(async (named) => {
         const { host, port, instances = 'One' } = named;
-        const protocol = named.protocol ?? member.protocol;
+        const protocol = named.protocol ?? member.profile.protocol;
         if (protocol === null) throw new Error(`${member.name} cannot be probed, and is not asked`);
         const endpoint = endpointKey(named);
         const run = (begun: () => void) =>

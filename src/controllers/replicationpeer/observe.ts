@@ -1,9 +1,8 @@
 import type { Ledger } from '../../api/ledger.ts';
 import type { MemberKey } from '../../api/names.ts';
 import type { ReplicationCA, ReplicationPeer } from '../../api/objects.ts';
-import type { ProtocolName } from '../../api/replication-peer.ts';
 import type { Certificate } from '../../pki/certificate.ts';
-import { type Profile, profileOf } from '../../profiles/index.ts';
+import type { Profile } from '../../profiles/index.ts';
 import { type ObjectRef, refOf } from '../../runtime/client.ts';
 import { caKeyOf, durationOf, memberProfile, secretNameOf } from '../shared/effective.ts';
 import { generationsOf } from '../shared/facts.ts';
@@ -21,8 +20,8 @@ export interface PeerMember {
   readonly name: string;
   readonly certificate: MemberKey;
   readonly endpoints: NonNullable<Spec['members'][number]['endpoints']>;
-  /** What is spoken at those that do not say. */
-  readonly protocol: ProtocolName | null;
+  /** Its own, or that of the CA. */
+  readonly profile: Profile;
   /** Whether it is looked at. */
   readonly probed: boolean;
   /** What its Secret holds now; null: there is none that could be presented. */
@@ -37,7 +36,6 @@ export interface PeerFacts {
   readonly ca: ObjectRef;
   readonly ledger: Ledger;
   readonly generations: ReadonlyMap<number, Certificate>;
-  readonly profile: Profile;
   readonly members: readonly PeerMember[];
   /** Milliseconds. */
   readonly interval: number;
@@ -122,13 +120,11 @@ export function observe(
   )
     return null;
   const { ledger } = ledgerSecret;
-  const { profile } = authority.spec;
   return {
     peer,
     ca,
     ledger,
     generations: generationsOf(world.secrets, ca.namespace ?? '', ledger),
-    profile: profileOf(profile),
     members: peer.spec.members.map((member) => memberFacts(world, peer, member, authority)),
     interval: durationOf(peer.spec.probe?.interval, 30_000),
     timeout: durationOf(peer.spec.probe?.timeout, 5_000),
@@ -153,7 +149,7 @@ function memberFacts(
     name: member.name,
     certificate: key,
     endpoints: member.endpoints ?? [],
-    protocol: profile.protocol,
+    profile,
     probed: isProbed(member, profile),
     secret: content === null ? null : { revision: content.revision, leaf: content.leaf },
     seen: seenOf(peer, member),

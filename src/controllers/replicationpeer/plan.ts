@@ -40,10 +40,11 @@ const isAskable = ({ generations }: PeerFacts['ledger'], generation: number): bo
  * @param dark rounds in a row in which it was reached and not as it should be, by member name: it is asked ever more seldom
  */
 export function planQuestions(facts: PeerFacts, dark: ReadonlyMap<string, number>): readonly Question[] {
-  const { ledger, profile, members, interval } = facts;
+  const { ledger, members, interval } = facts;
   const { rotation, signer } = ledger;
   return members.flatMap((member) => {
     if (member.secret === null || signer === null || !member.probed) return [];
+    const { profile } = member;
     const quiet = rotation === null && settled(member, signer, isAskable(ledger, signer));
     const wanted = rotation !== null ? [rotation.from, rotation.to] : quiet ? [] : [signer];
     const generations = wanted.filter((generation) => isAskable(ledger, generation));
@@ -124,7 +125,7 @@ export interface Finding {
 
 function findingOf(
   { ledger, peer }: PeerFacts,
-  { name, secret }: PeerMember,
+  { name, secret, profile }: PeerMember,
   verdict: MemberVerdict,
   presents: Seen['presents'],
   trusted: readonly number[] | null,
@@ -137,7 +138,7 @@ function findingOf(
         : `another leaf of generation ${presents.generation}`;
     return {
       reason: 'NotPresented',
-      message: `${name} presents ${what} (${presents.fingerprint.slice(0, 8)}), not the leaf that its Secret holds (${secret?.leaf.fingerprint.slice(0, 8)}). If that lasts, make the member reload its files.`,
+      message: `${name} presents ${what} (${presents.fingerprint.slice(0, 8)}), not the leaf that its Secret holds (${secret?.leaf.fingerprint.slice(0, 8)}). If that lasts, ${profile.reload}.`,
     };
   }
   const wanted = ledger.rotation?.to ?? ledger.signer;
@@ -150,7 +151,7 @@ function findingOf(
   if (trusted !== null && wanted !== null && !trusted.includes(wanted)) {
     return {
       reason: 'NotTrusted',
-      message: `${name} does not trust generation ${wanted}, which its Secret holds. If that lasts, make the member reload its files (ReplicationPeer ${peer.metadata.name}).`,
+      message: `${name} does not trust generation ${wanted}, which its Secret holds. If that lasts, ${profile.reload} (ReplicationPeer ${peer.metadata.name}).`,
     };
   }
   return null;

@@ -29,9 +29,9 @@ interface SessionsSeen {
  * is not seen to accept that generation and its Secret is not to hold it: nobody can have got a new one.
  */
 export function sessionsSeen(
-  facts: Pick<PeerFacts, 'ledger' | 'profile'>,
+  { ledger }: Pick<PeerFacts, 'ledger'>,
   question: {
-    readonly member: Pick<PeerMember, 'certificate' | 'seen'>;
+    readonly member: Pick<PeerMember, 'certificate' | 'profile' | 'seen'>;
     readonly generations: readonly number[];
     readonly sessions: SessionsWanted | null;
   },
@@ -39,11 +39,11 @@ export function sessionsSeen(
   observedAt: number,
 ): SessionsSeen {
   const { member, generations, sessions: wanted } = question;
-  const { rotation, roster } = facts.ledger;
+  const { rotation, roster } = ledger;
   const { seen } = member;
   const held = roster.get(member.certificate)?.bundle ?? generations;
   const sessions =
-    wanted?.dropping === true ? droppedSessions(facts, wanted.generation, seen, verdict, observedAt) : undefined;
+    wanted?.dropping === true ? droppedSessions(member, wanted.generation, verdict, observedAt) : undefined;
   const dead = (generation: number): boolean => {
     if (held.includes(generation) || verdict.accepts.has(generation)) return false;
     if (sessions?.generation === generation && sessions.accepted) return false;
@@ -68,9 +68,8 @@ const hasExpired = ({ expireBy }: NonNullable<Seen['sessions']>, now: number): b
 
 /** Silence changes nothing; whoever is seen to accept the generation, in whatever way, may have given a new session. */
 function droppedSessions(
-  { profile }: Pick<PeerFacts, 'profile'>,
+  { profile, seen }: Pick<PeerMember, 'profile' | 'seen'>,
   generation: number,
-  seen: Seen | null,
   { accepts, refuses, resumption }: SessionVerdict,
   observedAt: number,
 ): Seen['sessions'] {

@@ -1,0 +1,12 @@
+import { generic } from './generic.ts';
+import type { Profile } from './profile.ts';
+
+/** MariaDB and MySQL, a primary and its replicas: one set of files for the server and for its replication threads. */
+export const mysql: Profile = {
+  ...generic,
+  name: 'mysql',
+  protocol: 'MySQL',
+  reload: 'make the member reload its files: FLUSH LOCAL SSL (MariaDB), ALTER INSTANCE RELOAD TLS (MySQL)',
+  // Ssl_default_timeout of both.
+  longestResumption: 2 * 3_600_000,
+};
