@@ -30,6 +30,9 @@ function* partsOf(schema: Structural): Generator<Structural> {
   }
 }
 
+const RULES = 'x-kubernetes-validations';
+const has = (schema: Structural, keyword: string): boolean => keyword in schema;
+
 describe('the files', () => {
   test('are what the schemas say (else: node src/cli/crds.ts)', async () => {
     expect(await staleFiles(ROOT)).toEqual([]);
@@ -95,6 +98,16 @@ describe.each(KINDS)('%s', (kind) => {
     expect(messages.filter((message) => !/^(must|cannot) .{10,}/.test(String(message)))).toEqual([]);
   });
 
+  test('holds its status to patterns, and the object as a whole to no rule: CEL is dear, and every write of ours pays for it', () => {
+    const { openAPIV3Schema: root } = customResourceDefinition(kind).spec.versions[0]?.schema ?? {};
+    const written = root?.properties?.['status'] ?? {};
+    const kept = [...fieldsOf(status, 'status')].flatMap(([path, part]) => (has(part, RULES) ? [path] : []));
+    const checked = [...fieldsOf(written, 'status')].flatMap(([path, part]) => (has(part, 'pattern') ? [path] : []));
+    expect(checked).toEqual(kept);
+    expect(checked.length).toBeGreaterThan(5);
+    expect([...partsOf(written), root ?? {}].filter((part) => has(part, RULES))).toEqual([]);
+  });
+
   test('points its columns and selectors at fields that exist', () => {
     const { columns, selectable } = DEFINITIONS[kind];
     const paths = new Set(everything.map(([path]) => `.${path}`));
@@ -158,6 +171,12 @@ describe('the converter refuses', () => {
     expect(() => structural(schema, 'spec')).toThrow(why);
   });
 
+  test('of a status, a rule that no pattern can say', () => {
+    const rule = { cel: 'self > 1', says: 'must be above 1', holds: (value: number) => value > 1 };
+    const schema = z.object({ a: withRules(z.int(), rule).describe('a field of some sort') });
+    expect(() => structural(schema, 'status', 'patterns')).toThrow('status.a: has a rule that is no pattern');
+  });
+
   test('a schema that holds itself', () => {
     const tree: z.ZodType = z.object({
       get below() {
@@ -189,6 +208,11 @@ describe('the converter keeps', () => {
       maxLength: 5,
       'x-kubernetes-validations': [{ rule: 'a' }, { rule: 'b' }],
     });
+  });
+
+  test('the pattern of a rule where rules are not wanted', () => {
+    const shape = { pattern: /^[a-z]+$/, says: 'must be lower-case letters' };
+    expect(structural(text(5, shape), 'x', 'patterns')).toEqual({ type: 'string', maxLength: 5, pattern: '^[a-z]+$' });
   });
 
   test('list types and keys', () => {
