@@ -31,14 +31,15 @@ class SchemaError extends Error {
 }
 
 /**
- * How the API server is to check what OpenAPI has no word for: by CEL rules, with messages that a person understands, or by patterns.
- * Every write evaluates every rule of the whole object, and each costs far more than a pattern. So only what people write is held
- * to rules: about what the operator has written nobody needs to be told in words.
+ * Who writes what a schema describes. What OpenAPI has no word for is a CEL rule where people write, with a message that they understand;
+ * where only the operator does it is a pattern, and lists are written as a whole. For every write evaluates every rule of the whole
+ * object, which costs far more than a pattern; and of a list that several may write to the API server notes for each field of each
+ * item who has, in every object, which was a quarter of a ClusterCertificate.
  */
-export type Checks = 'rules' | 'patterns';
+export type Writer = 'people' | 'operator';
 
 /** The structural schema of a zod schema. Throws SchemaError, naming the field, on what cannot be expressed. */
-export function structural(schema: z.ZodType, path: string, checks: Checks = 'rules'): Structural {
+export function structural(schema: z.ZodType, path: string, writer: Writer = 'people'): Structural {
   const raw: unknown = z.toJSONSchema(schema, {
     target: 'openapi-3.0',
     io: 'input',
@@ -51,7 +52,7 @@ export function structural(schema: z.ZodType, path: string, checks: Checks = 'ru
         throw new SchemaError(path, `holds a zod "${type}", which would be lost or mean something else`);
     },
   });
-  return convert(raw, path, checks);
+  return convert(raw, path, writer);
 }
 
 // ---------------------------------------------------------------------------------------------------- converter
@@ -60,20 +61,10 @@ export function structural(schema: z.ZodType, path: string, checks: Checks = 'ru
 const TYPES = ['array', 'boolean', 'enum', 'literal', 'number', 'object', 'optional', 'record', 'string', 'union'];
 
 const RULES = 'x-kubernetes-validations';
+const LIST_TYPE = ['x-kubernetes-list-type', 'x-kubernetes-list-map-keys'];
 
 /** Keywords that are taken as they are. No pattern: where one may stand, a rule brings it along. */
-const PLAIN = [
-  'description',
-  'enum',
-  'format',
-  'minLength',
-  'maxLength',
-  'minItems',
-  'maxItems',
-  'maxProperties',
-  'x-kubernetes-list-type',
-  'x-kubernetes-list-map-keys',
-];
+const PLAIN = ['description', 'enum', 'format', 'minLength', 'maxLength', 'minItems', 'maxItems', 'maxProperties'];
 const HANDLED = [
   'type',
   'properties',
@@ -84,10 +75,11 @@ const HANDLED = [
   'maximum',
   'anyOf',
   'x-kubernetes-int-or-string',
+  ...LIST_TYPE,
   RULES,
 ];
 
-function convert(raw: unknown, path: string, checks: Checks): Structural {
+function convert(raw: unknown, path: string, writer: Writer): Structural {
   if (!isRecord(raw)) throw new SchemaError(path, 'is no schema');
   for (const keyword of Object.keys(raw)) {
     if (!PLAIN.includes(keyword) && !HANDLED.includes(keyword)) {
@@ -96,16 +88,16 @@ function convert(raw: unknown, path: string, checks: Checks): Structural {
   }
   const plain = {
     ...Object.fromEntries(PLAIN.filter((keyword) => keyword in raw).map((keyword) => [keyword, raw[keyword]])),
-    ...checksOf(raw, path, checks),
+    ...checksOf(raw, path, writer),
   };
   if (raw['x-kubernetes-int-or-string'] === true) return { ...plain, 'x-kubernetes-int-or-string': true };
   if ('anyOf' in raw)
     throw new SchemaError(path, 'a choice of types is not structural; use optional fields and a rule');
   switch (raw['type']) {
     case 'object':
-      return { type: 'object', ...plain, ...convertObject(raw, path, checks) };
+      return { type: 'object', ...plain, ...convertObject(raw, path, writer) };
     case 'array':
-      return { type: 'array', ...plain, items: convertItems(raw, path, checks) };
+      return { type: 'array', ...plain, ...listTypeOf(raw, writer), items: convertItems(raw, path, writer) };
     case 'string':
       return { type: 'string', ...plain, ...boundedString(raw, path) };
     case 'integer':
@@ -120,11 +112,11 @@ function convert(raw: unknown, path: string, checks: Checks): Structural {
   }
 }
 
-function convertObject(raw: Readonly<Record<string, unknown>>, path: string, checks: Checks): Structural {
+function convertObject(raw: Readonly<Record<string, unknown>>, path: string, writer: Writer): Structural {
   const { properties, additionalProperties, required } = raw;
   if (isRecord(properties) && additionalProperties === undefined) {
     const fields = Object.entries(properties).map(([name, field]): [string, Structural] => {
-      const converted = convert(field, `${path}.${name}`, checks);
+      const converted = convert(field, `${path}.${name}`, writer);
       if (converted.description === undefined) throw new SchemaError(`${path}.${name}`, 'has no description');
       return [name, converted];
     });
@@ -138,12 +130,12 @@ function convertObject(raw: Readonly<Record<string, unknown>>, path: string, che
   if (!isRecord(additionalProperties)) throw new SchemaError(path, 'has no fields');
   if (raw['maxProperties'] === undefined)
     throw new SchemaError(path, 'has no maxProperties: rules on it have no bound');
-  return { additionalProperties: convert(additionalProperties, `${path}.*`, checks) };
+  return { additionalProperties: convert(additionalProperties, `${path}.*`, writer) };
 }
 
-function convertItems(raw: Readonly<Record<string, unknown>>, path: string, checks: Checks): Structural {
+function convertItems(raw: Readonly<Record<string, unknown>>, path: string, writer: Writer): Structural {
   if (raw['maxItems'] === undefined) throw new SchemaError(path, 'has no maxItems: rules on it have no bound');
-  const items = convert(raw['items'], `${path}[]`, checks);
+  const items = convert(raw['items'], `${path}[]`, writer);
   const keys = raw['x-kubernetes-list-map-keys'];
   switch (raw['x-kubernetes-list-type']) {
     case 'atomic':
@@ -163,10 +155,15 @@ function convertItems(raw: Readonly<Record<string, unknown>>, path: string, chec
   }
 }
 
-function checksOf(raw: Readonly<Record<string, unknown>>, path: string, checks: Checks): Structural {
+function listTypeOf(raw: Readonly<Record<string, unknown>>, writer: Writer): Structural {
+  if (writer === 'operator') return { 'x-kubernetes-list-type': 'atomic' };
+  return Object.fromEntries(LIST_TYPE.filter((keyword) => keyword in raw).map((keyword) => [keyword, raw[keyword]]));
+}
+
+function checksOf(raw: Readonly<Record<string, unknown>>, path: string, writer: Writer): Structural {
   const kept = keptRules(raw);
   if (kept.length === 0) return {};
-  if (checks === 'rules') return { [RULES]: kept.map(celRule) };
+  if (writer === 'people') return { [RULES]: kept.map(celRule) };
   const [{ pattern } = {}, ...more] = kept;
   if (pattern === undefined || more.length > 0) throw new SchemaError(path, 'has a rule that is no pattern');
   return { pattern };
@@ -267,7 +264,7 @@ function rootSchema(kind: Kind, description: string): Structural {
       metadata: { type: 'object', properties: { name: { type: 'string', [RULES]: [nameRule] } } },
       spec: { ...withImmutables(kind, structural(spec, 'spec')), description: 'What is wanted.' },
       status: {
-        ...structural(status, 'status', 'patterns'),
+        ...structural(status, 'status', 'operator'),
         description: 'What was found. Written by Replicert only.',
         // From its first moment an object says that it is not ready yet (kstatus, kubectl wait), without a write of ours.
         default: UNSEEN,

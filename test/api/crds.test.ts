@@ -98,13 +98,15 @@ describe.each(KINDS)('%s', (kind) => {
     expect(messages.filter((message) => !/^(must|cannot) .{10,}/.test(String(message)))).toEqual([]);
   });
 
-  test('holds its status to patterns, and the object as a whole to no rule: CEL is dear, and every write of ours pays for it', () => {
+  test('spares the API server what is dear and nobody needs: rules of a status, or of the whole object, and who wrote which item of it', () => {
     const { openAPIV3Schema: root } = customResourceDefinition(kind).spec.versions[0]?.schema ?? {};
     const written = root?.properties?.['status'] ?? {};
     const kept = [...fieldsOf(status, 'status')].flatMap(([path, part]) => (has(part, RULES) ? [path] : []));
     const checked = [...fieldsOf(written, 'status')].flatMap(([path, part]) => (has(part, 'pattern') ? [path] : []));
     expect(checked).toEqual(kept);
     expect(checked.length).toBeGreaterThan(5);
+    const lists = [...partsOf(written)].filter(({ type }) => type === 'array');
+    expect(new Set(lists.map((part) => part['x-kubernetes-list-type']))).toEqual(new Set(['atomic']));
     expect([...partsOf(written), root ?? {}].filter((part) => has(part, RULES))).toEqual([]);
   });
 
@@ -174,7 +176,7 @@ describe('the converter refuses', () => {
   test('of a status, a rule that no pattern can say', () => {
     const rule = { cel: 'self > 1', says: 'must be above 1', holds: (value: number) => value > 1 };
     const schema = z.object({ a: withRules(z.int(), rule).describe('a field of some sort') });
-    expect(() => structural(schema, 'status', 'patterns')).toThrow('status.a: has a rule that is no pattern');
+    expect(() => structural(schema, 'status', 'operator')).toThrow('status.a: has a rule that is no pattern');
   });
 
   test('a schema that holds itself', () => {
@@ -210,9 +212,9 @@ describe('the converter keeps', () => {
     });
   });
 
-  test('the pattern of a rule where rules are not wanted', () => {
+  test('the pattern of a rule where only the operator writes', () => {
     const shape = { pattern: /^[a-z]+$/, says: 'must be lower-case letters' };
-    expect(structural(text(5, shape), 'x', 'patterns')).toEqual({ type: 'string', maxLength: 5, pattern: '^[a-z]+$' });
+    expect(structural(text(5, shape), 'x', 'operator')).toEqual({ type: 'string', maxLength: 5, pattern: '^[a-z]+$' });
   });
 
   test('list types and keys', () => {
