@@ -5,7 +5,7 @@
  * documented. Everything else is refused by name, so that nothing is lost on the way without being noticed.
  */
 import { z } from 'zod';
-import type { CelRule } from './fields.ts';
+import type { CelRule, KeptRule } from './fields.ts';
 import { CATEGORY, GROUP, type Kind, KINDS, VERSION } from './names.ts';
 import { DEFINITIONS } from './objects.ts';
 import { immutableMessage, nameMessage } from './parse.ts';
@@ -30,8 +30,16 @@ class SchemaError extends Error {
   }
 }
 
+/**
+ * Who writes what a schema describes. What OpenAPI has no word for is a CEL rule where people write, with a message that they understand;
+ * where only the operator does it is a pattern, and lists are written as a whole. For every write evaluates every rule of the whole
+ * object, which costs far more than a pattern; and of a list that several may write to the API server notes for each field of each
+ * item who has, in every object, which was a quarter of a ClusterCertificate.
+ */
+export type Writer = 'people' | 'operator';
+
 /** The structural schema of a zod schema. Throws SchemaError, naming the field, on what cannot be expressed. */
-export function structural(schema: z.ZodType, path: string): Structural {
+export function structural(schema: z.ZodType, path: string, writer: Writer = 'people'): Structural {
   const raw: unknown = z.toJSONSchema(schema, {
     target: 'openapi-3.0',
     io: 'input',
@@ -44,7 +52,7 @@ export function structural(schema: z.ZodType, path: string): Structural {
         throw new SchemaError(path, `holds a zod "${type}", which would be lost or mean something else`);
     },
   });
-  return convert(raw, path);
+  return convert(raw, path, writer);
 }
 
 // ---------------------------------------------------------------------------------------------------- converter
@@ -52,20 +60,11 @@ export function structural(schema: z.ZodType, path: string): Structural {
 /** zod types that come through unchanged. A transformation, for one, would silently be left out. */
 const TYPES = ['array', 'boolean', 'enum', 'literal', 'number', 'object', 'optional', 'record', 'string', 'union'];
 
-/** Keywords that are taken as they are. No pattern: its message helps nobody, a CEL rule says the same in words. */
-const PLAIN = [
-  'description',
-  'enum',
-  'format',
-  'minLength',
-  'maxLength',
-  'minItems',
-  'maxItems',
-  'maxProperties',
-  'x-kubernetes-validations',
-  'x-kubernetes-list-type',
-  'x-kubernetes-list-map-keys',
-];
+const RULES = 'x-kubernetes-validations';
+const LIST_TYPE = ['x-kubernetes-list-type', 'x-kubernetes-list-map-keys'];
+
+/** Keywords that are taken as they are. No pattern: where one may stand, a rule brings it along. */
+const PLAIN = ['description', 'enum', 'format', 'minLength', 'maxLength', 'minItems', 'maxItems', 'maxProperties'];
 const HANDLED = [
   'type',
   'properties',
@@ -76,24 +75,29 @@ const HANDLED = [
   'maximum',
   'anyOf',
   'x-kubernetes-int-or-string',
+  ...LIST_TYPE,
+  RULES,
 ];
 
-function convert(raw: unknown, path: string): Structural {
+function convert(raw: unknown, path: string, writer: Writer): Structural {
   if (!isRecord(raw)) throw new SchemaError(path, 'is no schema');
   for (const keyword of Object.keys(raw)) {
     if (!PLAIN.includes(keyword) && !HANDLED.includes(keyword)) {
       throw new SchemaError(path, `a CRD of ours has no "${keyword}"`);
     }
   }
-  const plain = Object.fromEntries(PLAIN.filter((keyword) => keyword in raw).map((keyword) => [keyword, raw[keyword]]));
+  const plain = {
+    ...Object.fromEntries(PLAIN.filter((keyword) => keyword in raw).map((keyword) => [keyword, raw[keyword]])),
+    ...checksOf(raw, path, writer),
+  };
   if (raw['x-kubernetes-int-or-string'] === true) return { ...plain, 'x-kubernetes-int-or-string': true };
   if ('anyOf' in raw)
     throw new SchemaError(path, 'a choice of types is not structural; use optional fields and a rule');
   switch (raw['type']) {
     case 'object':
-      return { type: 'object', ...plain, ...convertObject(raw, path) };
+      return { type: 'object', ...plain, ...convertObject(raw, path, writer) };
     case 'array':
-      return { type: 'array', ...plain, items: convertItems(raw, path) };
+      return { type: 'array', ...plain, ...listTypeOf(raw, writer), items: convertItems(raw, path, writer) };
     case 'string':
       return { type: 'string', ...plain, ...boundedString(raw, path) };
     case 'integer':
@@ -108,11 +112,11 @@ function convert(raw: unknown, path: string): Structural {
   }
 }
 
-function convertObject(raw: Readonly<Record<string, unknown>>, path: string): Structural {
+function convertObject(raw: Readonly<Record<string, unknown>>, path: string, writer: Writer): Structural {
   const { properties, additionalProperties, required } = raw;
   if (isRecord(properties) && additionalProperties === undefined) {
     const fields = Object.entries(properties).map(([name, field]): [string, Structural] => {
-      const converted = convert(field, `${path}.${name}`);
+      const converted = convert(field, `${path}.${name}`, writer);
       if (converted.description === undefined) throw new SchemaError(`${path}.${name}`, 'has no description');
       return [name, converted];
     });
@@ -126,12 +130,12 @@ function convertObject(raw: Readonly<Record<string, unknown>>, path: string): St
   if (!isRecord(additionalProperties)) throw new SchemaError(path, 'has no fields');
   if (raw['maxProperties'] === undefined)
     throw new SchemaError(path, 'has no maxProperties: rules on it have no bound');
-  return { additionalProperties: convert(additionalProperties, `${path}.*`) };
+  return { additionalProperties: convert(additionalProperties, `${path}.*`, writer) };
 }
 
-function convertItems(raw: Readonly<Record<string, unknown>>, path: string): Structural {
+function convertItems(raw: Readonly<Record<string, unknown>>, path: string, writer: Writer): Structural {
   if (raw['maxItems'] === undefined) throw new SchemaError(path, 'has no maxItems: rules on it have no bound');
-  const items = convert(raw['items'], `${path}[]`);
+  const items = convert(raw['items'], `${path}[]`, writer);
   const keys = raw['x-kubernetes-list-map-keys'];
   switch (raw['x-kubernetes-list-type']) {
     case 'atomic':
@@ -149,6 +153,30 @@ function convertItems(raw: Readonly<Record<string, unknown>>, path: string): Str
     default:
       throw new SchemaError(path, 'has no x-kubernetes-list-type: nobody knows how to merge it');
   }
+}
+
+function listTypeOf(raw: Readonly<Record<string, unknown>>, writer: Writer): Structural {
+  if (writer === 'operator') return { 'x-kubernetes-list-type': 'atomic' };
+  return Object.fromEntries(LIST_TYPE.filter((keyword) => keyword in raw).map((keyword) => [keyword, raw[keyword]]));
+}
+
+function checksOf(raw: Readonly<Record<string, unknown>>, path: string, writer: Writer): Structural {
+  const kept = keptRules(raw);
+  if (kept.length === 0) return {};
+  if (writer === 'people') return { [RULES]: kept.map(celRule) };
+  const [{ pattern } = {}, ...more] = kept;
+  if (pattern === undefined || more.length > 0) throw new SchemaError(path, 'has a rule that is no pattern');
+  return { pattern };
+}
+
+function celRule(kept: KeptRule): CelRule {
+  const { pattern: _, ...rule } = kept;
+  return rule;
+}
+
+/** What `withRules` put there. */
+function keptRules(raw: Readonly<Record<string, unknown>>): readonly KeptRule[] {
+  return (raw[RULES] ?? []) as readonly KeptRule[];
 }
 
 function boundedString(raw: Readonly<Record<string, unknown>>, path: string): Structural {
@@ -224,24 +252,19 @@ const UNSEEN = {
 
 function rootSchema(kind: Kind, description: string): Structural {
   const { spec, status, name } = DEFINITIONS[kind];
+  const nameRule: CelRule = { rule: `self.size() <= ${name.most}`, message: nameMessage(kind) };
   return {
     description,
     type: 'object',
     required: ['spec'],
-    'x-kubernetes-validations': [
-      {
-        rule: `self.metadata.name.size() <= ${name.most}`,
-        message: nameMessage(kind),
-        fieldPath: '.metadata.name',
-      },
-    ],
     properties: {
       apiVersion: { type: 'string', description: `${GROUP}/${VERSION}` },
       kind: { type: 'string', description: kind },
-      metadata: { type: 'object', properties: { name: { type: 'string' } } },
+      // Here, and not on the object: there a rule costs the API server a copy of the whole schema.
+      metadata: { type: 'object', properties: { name: { type: 'string', [RULES]: [nameRule] } } },
       spec: { ...withImmutables(kind, structural(spec, 'spec')), description: 'What is wanted.' },
       status: {
-        ...structural(status, 'status'),
+        ...structural(status, 'status', 'operator'),
         description: 'What was found. Written by Replicert only.',
         // From its first moment an object says that it is not ready yet (kstatus, kubectl wait), without a write of ours.
         default: UNSEEN,
@@ -250,21 +273,26 @@ function rootSchema(kind: Kind, description: string): Structural {
   };
 }
 
-/** Adds the update rules. `has` on both sides, or adding and removing an optional field would pass. */
+/**
+ * Adds the update rules. Each stands on its field, where the API server looks at two values and not at everything beside them; but an
+ * optional field may also come and go, which only the spec shows.
+ */
 function withImmutables(kind: Kind, spec: Structural): Structural {
   const remedies: Readonly<Record<string, string | undefined>> = DEFINITIONS[kind].immutable;
-  const rules = Object.entries(remedies).map(([field, remedy]): CelRule => {
-    const same = `self.${field} == oldSelf.${field}`;
-    return {
-      rule: spec.required?.includes(field)
-        ? same
-        : `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || ${same})`,
-      message: immutableMessage(remedy ?? ''),
-      fieldPath: `.${field}`,
-    };
-  });
-  const before = isList(spec['x-kubernetes-validations']) ? spec['x-kubernetes-validations'] : [];
-  return rules.length === 0 ? spec : { ...spec, 'x-kubernetes-validations': [...before, ...rules] };
+  const properties = { ...spec.properties };
+  const comings: CelRule[] = [];
+  for (const [field, remedy] of Object.entries(remedies)) {
+    const message = immutableMessage(remedy ?? '');
+    properties[field] = withRule(properties[field] ?? {}, { rule: 'self == oldSelf', message });
+    if (spec.required?.includes(field) === true) continue;
+    comings.push({ rule: `has(self.${field}) == has(oldSelf.${field})`, message, fieldPath: `.${field}` });
+  }
+  return comings.reduce(withRule, { ...spec, properties });
+}
+
+function withRule(schema: Structural, rule: CelRule): Structural {
+  const before = schema[RULES];
+  return { ...schema, [RULES]: [...(isList(before) ? before : []), rule] };
 }
 
 // ---------------------------------------------------------------------------------------------------- kustomize

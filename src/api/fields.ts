@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { DURATION_PATTERN, MAX_DURATION_LENGTH, parseDuration } from './duration.ts';
-import { MAX_INSTANT_LENGTH, parseInstant } from './instant.ts';
+import { INSTANT_PATTERN, MAX_INSTANT_LENGTH, parseInstant } from './instant.ts';
 import { isList } from './raw.ts';
 
 /** Objects are data that others may hold too: nobody writes to them. */
@@ -21,6 +21,8 @@ export interface Rule<T> {
   readonly holds: (value: T) => boolean;
   /** The field below `self` that the message is about. */
   readonly at?: string;
+  /** The same without CEL, as far as a pattern can say it. What a status may hold has one: see crd.ts. */
+  readonly pattern?: RegExp;
 }
 
 /** An x-kubernetes-validations entry. */
@@ -28,6 +30,11 @@ export interface CelRule {
   readonly rule: string;
   readonly message: string;
   readonly fieldPath?: string;
+}
+
+/** A rule as the metadata of a schema keeps it, until a CRD is made of that. */
+export interface KeptRule extends CelRule {
+  readonly pattern?: string;
 }
 
 /** Adds rules to a schema. Its description and other metadata are kept. */
@@ -39,10 +46,11 @@ export function withRules<S extends z.ZodType>(schema: S, ...rules: readonly Rul
     checked = checked.refine(holds, { error: says, path: at === undefined ? [] : [at] });
   }
   const validations = rules.map(
-    ({ cel, says, at }): CelRule => ({
+    ({ cel, says, at, pattern }): KeptRule => ({
       rule: cel,
       message: says,
       ...(at === undefined ? {} : { fieldPath: `.${at}` }),
+      ...(pattern === undefined ? {} : { pattern: pattern.source }),
     }),
   );
   return checked.meta({ ...meta, 'x-kubernetes-validations': [...(isList(before) ? before : []), ...validations] });
@@ -68,6 +76,7 @@ export function text(most: number, shape?: { readonly pattern: RegExp; readonly 
     cel: celMatches('self', pattern),
     says,
     holds: (value) => pattern.test(value),
+    pattern,
   });
 }
 
@@ -116,6 +125,7 @@ export const instant = (): z.ZodString =>
     cel: "self >= timestamp('1970-01-01T00:00:00Z')",
     says: 'must be an instant in RFC 3339, 1970 or later, such as 2026-10-05T00:00:00Z',
     holds: (value) => parseInstant(value) !== null,
+    pattern: INSTANT_PATTERN,
   });
 
 const items = <S extends z.ZodType>(item: S, least: number, most: number): z.ZodArray<S> =>

@@ -179,13 +179,13 @@ const FITS = 'must not ask for PKCS1 but of an RSA key, or for SEC1 but of an EC
 /** Rules on a spec that has both. Of a key that is the profile's the controller says it. */
 export const outputRules: readonly Rule<Asking>[] = [
   {
-    cel: `!has(self.privateKey) || !has(self.outputs) || ${celFits('self.outputs')}`,
+    cel: `!has(self.outputs) || !has(self.privateKey) || ${celFits('self.outputs')}`,
     says: FITS,
     at: 'outputs',
     holds: (spec) => fits(spec, spec.outputs ?? []),
   },
   {
-    cel: `!has(self.privateKey) || !has(self.outputObjects) || self.outputObjects.all(x, ${celFits('x.outputs')})`,
+    cel: `!has(self.outputObjects) || !has(self.privateKey) || self.outputObjects.all(x, ${celFits('x.outputs')})`,
     says: FITS,
     at: 'outputObjects',
     holds: (spec) => (spec.outputObjects ?? []).every(({ outputs }) => fits(spec, outputs)),

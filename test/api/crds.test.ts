@@ -30,6 +30,9 @@ function* partsOf(schema: Structural): Generator<Structural> {
   }
 }
 
+const RULES = 'x-kubernetes-validations';
+const has = (schema: Structural, keyword: string): boolean => keyword in schema;
+
 describe('the files', () => {
   test('are what the schemas say (else: node src/cli/crds.ts)', async () => {
     expect(await staleFiles(ROOT)).toEqual([]);
@@ -95,6 +98,18 @@ describe.each(KINDS)('%s', (kind) => {
     expect(messages.filter((message) => !/^(must|cannot) .{10,}/.test(String(message)))).toEqual([]);
   });
 
+  test('spares the API server what is dear and nobody needs: rules of a status, or of the whole object, and who wrote which item of it', () => {
+    const { openAPIV3Schema: root } = customResourceDefinition(kind).spec.versions[0]?.schema ?? {};
+    const written = root?.properties?.['status'] ?? {};
+    const kept = [...fieldsOf(status, 'status')].flatMap(([path, part]) => (has(part, RULES) ? [path] : []));
+    const checked = [...fieldsOf(written, 'status')].flatMap(([path, part]) => (has(part, 'pattern') ? [path] : []));
+    expect(checked).toEqual(kept);
+    expect(checked.length).toBeGreaterThan(5);
+    const lists = [...partsOf(written)].filter(({ type }) => type === 'array');
+    expect(new Set(lists.map((part) => part['x-kubernetes-list-type']))).toEqual(new Set(['atomic']));
+    expect([...partsOf(written), root ?? {}].filter((part) => has(part, RULES))).toEqual([]);
+  });
+
   test('points its columns and selectors at fields that exist', () => {
     const { columns, selectable } = DEFINITIONS[kind];
     const paths = new Set(everything.map(([path]) => `.${path}`));
@@ -158,6 +173,12 @@ describe('the converter refuses', () => {
     expect(() => structural(schema, 'spec')).toThrow(why);
   });
 
+  test('of a status, a rule that no pattern can say', () => {
+    const rule = { cel: 'self > 1', says: 'must be above 1', holds: (value: number) => value > 1 };
+    const schema = z.object({ a: withRules(z.int(), rule).describe('a field of some sort') });
+    expect(() => structural(schema, 'status', 'operator')).toThrow('status.a: has a rule that is no pattern');
+  });
+
   test('a schema that holds itself', () => {
     const tree: z.ZodType = z.object({
       get below() {
@@ -189,6 +210,11 @@ describe('the converter keeps', () => {
       maxLength: 5,
       'x-kubernetes-validations': [{ rule: 'a' }, { rule: 'b' }],
     });
+  });
+
+  test('the pattern of a rule where only the operator writes', () => {
+    const shape = { pattern: /^[a-z]+$/, says: 'must be lower-case letters' };
+    expect(structural(text(5, shape), 'x', 'operator')).toEqual({ type: 'string', maxLength: 5, pattern: '^[a-z]+$' });
   });
 
   test('list types and keys', () => {

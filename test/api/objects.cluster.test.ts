@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { API_VERSION } from '../../src/api/names.ts';
+import { API_VERSION, type Kind } from '../../src/api/names.ts';
 import { DEFINITIONS } from '../../src/api/objects.ts';
 import { loadClient } from '../../src/runtime/http-client.ts';
 import { testCluster } from '../support/cluster.ts';
@@ -38,3 +38,44 @@ test.concurrent.each(ROWS.map((row, index): [string, string, Row, number] => [ro
     expect(objection(row, said, ({ says, server = says }) => server)).toBeNull();
   },
 );
+
+const condition = {
+  type: 'Ready',
+  status: 'True',
+  reason: 'Issued',
+  message: '',
+  lastTransitionTime: '2026-10-05T00:00:00Z',
+};
+
+/** A good status, and ways to spoil it, by the field that is wrong then. */
+const STATUSES: readonly [Kind, object, object, Readonly<Record<string, object>>][] = [
+  [
+    'ClusterCertificate',
+    { caRef: { name: 'vast' } },
+    { conditions: [condition], bundleSha256: 'a'.repeat(64), secretName: 'vast1' },
+    {
+      'status.conditions[0].reason': { conditions: [{ ...condition, reason: 'not a word' }] },
+      'status.conditions[0].lastTransitionTime': {
+        conditions: [{ ...condition, lastTransitionTime: '2026-02-30T00:00:00Z' }],
+      },
+      'status.bundleSha256': { bundleSha256: 'A'.repeat(64) },
+      'status.secretName': { secretName: '-' },
+    },
+  ],
+];
+
+test.concurrent.each(STATUSES)('the status of %s is held to its patterns', async (kind, spec, good, spoilt) => {
+  const { resource, status } = DEFINITIONS[kind];
+  const name = `status-of-${kind.toLowerCase()}`;
+  await client.create(resource, { apiVersion: API_VERSION, kind, metadata: { name, namespace }, spec });
+  const write = (body: object): Promise<string | null> =>
+    message(
+      client.patch(resource, { namespace, name }, { type: 'merge', body: { status: body } }, { subresource: 'status' }),
+    );
+  expect(status.safeParse(good)).toMatchObject({ success: true });
+  expect(await write(good)).toBeNull();
+  for (const [field, change] of Object.entries(spoilt)) {
+    expect(status.safeParse({ ...good, ...change })).toMatchObject({ success: false });
+    expect(await write(change)).toContain(field);
+  }
+});

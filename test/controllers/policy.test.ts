@@ -7,7 +7,10 @@ import { CA_SECRET_TYPE, LEDGER_SECRET_TYPE, MEMBER_SECRET_TYPE, OUTPUT_SECRET_T
 interface Policy {
   readonly kind?: string;
   readonly metadata: { readonly name: string };
-  readonly spec: { readonly validations: readonly { readonly expression: string }[] };
+  readonly spec: {
+    readonly matchConditions: readonly { readonly expression: string }[];
+    readonly validations: readonly { readonly expression: string }[];
+  };
 }
 
 test('the policy of deploy/ lets the operator make every type of Secret that it makes, and no other', async () => {
@@ -15,8 +18,10 @@ test('the policy of deploy/ lets the operator make every type of Secret that it 
   const policy = parseAllDocuments(text)
     .map((document) => document.toJS() as Policy)
     .find(({ kind, metadata }) => kind === 'ValidatingAdmissionPolicy' && metadata.name.endsWith('-secrets'));
-  const [expression = ''] = policy?.spec.validations.map((each) => each.expression) ?? [];
-  const types = /in \[([^\]]*)\]/.exec(expression)?.[1]?.split(', ') ?? [];
+  const expressions = policy?.spec.matchConditions.map((each) => each.expression) ?? [];
+  const types = expressions.flatMap((each) => /in \[([^\]]*)\]/.exec(each)?.[1]?.split(', ') ?? []);
   const ours = [MEMBER_SECRET_TYPE, OUTPUT_SECRET_TYPE, CA_SECRET_TYPE, LEDGER_SECRET_TYPE];
   expect(types.toSorted()).toEqual(ours.map((type) => `'${type}'`).toSorted());
+  // Whatever meets the conditions is denied.
+  expect(policy?.spec.validations.map((each) => each.expression)).toEqual(['false']);
 });

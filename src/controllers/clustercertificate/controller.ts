@@ -179,8 +179,9 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
       if (patience > 0) return { kind: 'after', ms: patience };
     }
     const status = statusOf(facts, plan, secret, refusal, at);
-    const changed = await writeStatus(client, CLUSTER_CERTIFICATE, world.certificates, kept, status, signal);
+    // Told before: should the status come too late, the next pass writes it, and does not know any more what was done.
     if (done !== null) tellWork(certificate, done, secret);
+    const changed = await writeStatus(client, CLUSTER_CERTIFICATE, world.certificates, kept, status, signal);
     if (changed && refusal !== null && !wasRefused(certificate, refusal)) {
       tell(
         CLUSTER_CERTIFICATE,

@@ -1,7 +1,7 @@
 import type { Kind } from '../../api/names.ts';
 import { clip, type Condition, MAX_CONDITION_MESSAGE } from '../../api/fields.ts';
 import { CONDITIONS, type ConditionReason, type ConditionType } from '../../api/vocabulary.ts';
-import type { Client, Resource } from '../../runtime/client.ts';
+import type { Client, KubeObject, Resource } from '../../runtime/client.ts';
 import { type ConditionUpdate, setConditions } from '../../runtime/conditions.ts';
 import type { Refusal } from './refusal.ts';
 import type { View } from './view.ts';
@@ -68,31 +68,23 @@ export function sameJson(a: unknown, b: unknown): boolean {
 }
 
 /**
- * Writes the whole status, in one request, and only when it differs from what is there.
+ * Writes the whole status, in one request, and only when it differs from what is there. An update, and of nothing else: for a patch the
+ * API server would write out the whole object and read it again. It holds for the version that was looked at; to whoever has changed
+ * the object meanwhile the next pass answers.
  * @returns whether it was written
+ * @throws ApiError Conflict when the object is not what it was any more
  */
 export async function writeStatus<K extends Kind>(
   client: Client,
   resource: Resource,
-  view: View<Kept<K>>,
+  view: Pick<View<Kept<K>>, 'remember'>,
   kept: Kept<K>,
   status: object,
   signal: AbortSignal,
 ): Promise<boolean> {
   if (sameJson(kept.status ?? {}, status)) return false;
-  const { name, namespace, uid } = kept.meta;
-  const raw = await client.patch(
-    resource,
-    { name, namespace },
-    {
-      type: 'json',
-      operations: [
-        { op: 'test', path: '/metadata/uid', value: uid },
-        { op: 'add', path: '/status', value: status },
-      ],
-    },
-    { subresource: 'status', signal },
-  );
-  view.remember(raw);
+  const { name, namespace, uid, resourceVersion } = kept.meta;
+  const object: KubeObject = { metadata: { name, namespace, uid, resourceVersion }, status };
+  view.remember(await client.update(resource, object, { subresource: 'status', signal }));
   return true;
 }
