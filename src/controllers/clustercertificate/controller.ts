@@ -207,8 +207,8 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     const { metadata } = certificate;
     if (work.kind === 'issue') {
       const because = work.cause.kind === 'Issued' ? '' : ` (${work.cause.because})`;
-      const source = work.from === null ? '' : `, from Secret ${work.from.secret},`;
-      const note = `Leaf ${leaf.serialNumber.slice(0, 8)} of ${generationName(work.leaf)}, valid until ${secondTime(leaf.notAfter)}${source} is in Secret ${secret.meta.name}${because}`;
+      const source = work.from === null ? '' : `, from Secret ${work.from.secret}`;
+      const note = `Leaf ${leaf.serialNumber.slice(0, 8)} of ${generationName(work.leaf)}, valid until ${secondTime(leaf.notAfter)}${source}, is in Secret ${secret.meta.name}${because}`;
       tell(CLUSTER_CERTIFICATE, metadata, 'Normal', work.cause.kind, note);
     } else if (work.kind === 'rebundle') {
       const bundle = work.bundle.map(generationName).join(' + ');
