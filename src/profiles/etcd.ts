@@ -1,8 +1,12 @@
 import { generic } from './generic.ts';
 import type { Profile } from './profile.ts';
 
+const RESTARTED = 'it was restarted since its ca.crt changed';
+
 /** Peers of an etcd cluster. A changed bundle is loaded by a restart only. */
 export const etcd: Profile = {
   ...generic,
   name: 'etcd',
+  // A leaf it reads for each handshake.
+  acknowledgedWhen: { Append: RESTARTED, Roll: 'its files have changed', Drop: RESTARTED },
 };

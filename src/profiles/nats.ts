@@ -1,8 +1,11 @@
 import { generic } from './generic.ts';
 import type { Profile } from './profile.ts';
 
+const LOADED = 'it was reloaded (SIGHUP) since its files changed';
+
 /** Routes and gateways of NATS servers. Leaf nodes say INFO before TLS: their endpoints have the protocol NATS. */
 export const nats: Profile = {
   ...generic,
   name: 'nats',
+  acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: LOADED },
 };
