@@ -1,7 +1,7 @@
 /** When Secrets that bring leaves are read, what is found in them, and which of them is delivered. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { parseObject } from '../../src/api/parse.ts';
-import { candidateFor, isBrought, lackOf, ProvidedLeaves } from '../../src/controllers/shared/provided.ts';
+import { candidateFor, isBrought, lackOf, obstacleOf, ProvidedLeaves } from '../../src/controllers/shared/provided.ts';
 import { encodePrivateKey } from '../../src/pki/keys.ts';
 import type { SigningAuthority } from '../../src/pki/issue.ts';
 import { ApiError } from '../../src/runtime/errors.ts';
@@ -169,6 +169,20 @@ describe('of what is brought', () => {
     secrets.delete('a');
     await expect(take()).rejects.toThrow('Secret storage/a has just changed');
   });
+});
+
+test('after a start nothing is told to be missing before somebody has looked', async () => {
+  put('a', await leafOf(one));
+  const generations = new Map([[1, one.certificate]]);
+  const obstacle = (certificate = bringing('a')) =>
+    obstacleOf(certificate, provided.of(MEMBER), 1, generations)?.reason ?? null;
+  expect(obstacle()).toBe('WaitingForSecret');
+  expect(obstacle(certificateOf({})), 'there is nothing to look at').toBe('LeafUnavailable');
+  await judge(bringing('a'));
+  expect(obstacle()).toBeNull();
+  secrets.delete('a');
+  await judge(bringing('a'));
+  expect(obstacle()).toBe('LeafUnavailable');
 });
 
 test('a leaf is to be brought of what was imported, by who brings any, and of what has no key, by everybody', () => {

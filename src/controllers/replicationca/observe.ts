@@ -23,7 +23,7 @@ import { secretFact } from '../shared/facts.ts';
 import type { Authority } from '../../pki/issue.ts';
 import { isProbed, type Seen, seenOf } from '../replicationpeer/observe.ts';
 import { memberKeyOf, objectOf } from '../shared/kept.ts';
-import { type Brought, candidateFor, isBrought, lackOf, type ProvidedLeaves } from '../shared/provided.ts';
+import { type Brought, isBrought, obstacleOf, type ProvidedLeaves } from '../shared/provided.ts';
 import type { World } from '../shared/world.ts';
 import { namespaceOf } from '../../rotation/story.ts';
 import { refusedBy } from './rehearsal.ts';
@@ -114,7 +114,7 @@ function certificateFacts(
       uid: certificate.metadata.uid,
       barred: barrierOf(world, ca, certificate, member),
       secret: memberSecretFact(world, certificate, member, ledger, generations),
-      brought: broughtBy(certificate, member, ledger, generations, provided.of(member)),
+      brought: broughtBy(certificate, ledger, generations, provided.of(member)),
     });
   }
   // A member whose object has become unreadable is not one that is gone.
@@ -133,19 +133,14 @@ const NOTHING: CertificateFact['brought'] = new Map();
 /** Of which generations the user brings this member's leaf, and what is amiss with it. */
 function broughtBy(
   certificate: ClusterCertificate,
-  member: MemberKey,
   ledger: Ledger,
   generations: ReadonlyMap<number, Certificate>,
   brought: readonly Brought[] | null,
 ): CertificateFact['brought'] {
   const found = new Map<number, Blocker | null>();
-  for (const [number, ca] of generations) {
-    if (!isBrought(certificate, ledger.generations[number])) continue;
-    const there = brought !== null && candidateFor(brought, ca) !== null;
-    found.set(
-      number,
-      there ? null : { reason: 'LeafUnavailable', message: lackOf(member, brought ?? [], number, generations) },
-    );
+  for (const number of generations.keys()) {
+    if (isBrought(certificate, ledger.generations[number]))
+      found.set(number, obstacleOf(certificate, brought, number, generations));
   }
   return found;
 }

@@ -5,6 +5,7 @@ import type { ClusterCertificate } from '../../api/objects.ts';
 import { type Certificate, signedBy } from '../../pki/certificate.ts';
 import { PkiError } from '../../pki/errors.ts';
 import { objectionAt, objectionUnder, type ProvidedLeaf, readProvided } from '../../pki/provided.ts';
+import type { Blocker } from '../../rotation/facts.ts';
 import { type Client, isNotFound, type KubeObject } from '../../runtime/client.ts';
 import { WaitingError } from '../../runtime/runner.ts';
 import { textOf } from './authorities.ts';
@@ -224,4 +225,22 @@ export function lackOf(
     ...others,
     `Have one issued by "${ca?.subject ?? 'that CA'}", put it into a Secret, and name that in spec.provided.`,
   ].join(' ');
+}
+
+/**
+ * Why no leaf of a generation can be delivered to the member of a certificate; null: one can.
+ * @param brought null: it was not judged yet in this process
+ */
+export function obstacleOf(
+  { metadata, spec }: ClusterCertificate,
+  brought: readonly Brought[] | null,
+  generation: number,
+  generations: ReadonlyMap<number, Certificate>,
+): Blocker | null {
+  const member = memberKey(metadata.namespace, metadata.name);
+  if (brought === null && providedSecretsOf(spec).length > 0)
+    return { reason: 'WaitingForSecret', message: `What ClusterCertificate ${member} brings is about to be read.` };
+  const ca = generations.get(generation);
+  if (ca !== undefined && candidateFor(brought ?? [], ca) !== null) return null;
+  return { reason: 'LeafUnavailable', message: lackOf(member, brought ?? [], generation, generations) };
 }
