@@ -19,6 +19,7 @@ import {
   observedGeneration,
   PROFILES,
   printable,
+  rsaRule,
   type Rule,
   setOf,
   sha256,
@@ -123,12 +124,16 @@ const spec = withRules(
     profile: z
       .enum(PROFILES)
       .optional()
-      .describe("Target system of this member. Immutable. Default: the CA's profile. Example: generic"),
+      .describe(
+        "Target system of this member. One of profile vast has a CA of profile vast, and that has no others. Immutable. Default: the CA's " +
+          'profile. Example: generic',
+      ),
     ...profileParameters,
     commonName: printable(64)
       .optional()
       .describe(
-        'Common name of the leaf, up to 64 characters. Default: by the profile; generic, drbd: metadata.name; a9s: *.node.dc1.<consulDomain>. Example: vast1',
+        'Common name of the leaf, up to 64 characters. Default: by the profile; generic, drbd: metadata.name; a9s: *.node.dc1.<consulDomain>; vast: Replication-<metadata.name>. ' +
+          'Example: vast1',
       ),
     subject: subject().optional().describe('Further parts of the name of the leaf. Default: none.'),
     dnsNames: setOf(dnsName(), 64)
@@ -146,7 +151,7 @@ const spec = withRules(
     privateKey: privateKey
       .optional()
       .describe(
-        'Key of the leaf; a new one is made at every issue. Default: by the profile; generic, drbd: ECDSA 256, PKCS8; a9s: RSA 2048, PKCS1.',
+        'Key of the leaf; a new one is made at every issue. Default: by the profile; generic, drbd: ECDSA 256, PKCS8; a9s: RSA 2048, PKCS1; vast: RSA 2048, PKCS8.',
       ),
     duration: duration({ least: '1m' })
       .optional()
@@ -203,6 +208,7 @@ const spec = withRules(
   }),
   shorterThan('renewBefore', 'duration'),
   ...profileRules,
+  rsaRule,
   ...outputRules,
 );
 

@@ -264,8 +264,22 @@ export const PROFILES = [
   'rabbitmq',
   'drbd',
   'a9s',
+  'vast',
 ] as const;
 export type ProfileName = (typeof PROFILES)[number];
+
+/** What a profile demands of a spec that names it, as far as the API server can see it. */
+interface Profiled {
+  readonly profile?: ProfileName | undefined;
+  readonly privateKey?: { readonly algorithm: string } | undefined;
+}
+
+export const rsaRule: Rule<Profiled> = {
+  cel: "!has(self.profile) || self.profile != 'vast' || !has(self.privateKey) || self.privateKey.algorithm == 'RSA'",
+  says: 'must be RSA with profile vast: no other algorithm is documented for VAST clusters',
+  at: 'privateKey',
+  holds: ({ profile, privateKey }) => profile !== 'vast' || privateKey === undefined || privateKey.algorithm === 'RSA',
+};
 
 /** What becomes of the Secrets when the object is deleted. */
 export const DELETION_POLICIES = ['Retain', 'Delete'] as const;

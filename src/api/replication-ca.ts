@@ -19,6 +19,7 @@ import {
   PROFILES,
   printable,
   reason,
+  rsaRule,
   setOf,
   sha256,
   shorterThan,
@@ -134,6 +135,8 @@ const approval = z.object({
     ),
 });
 
+const STRATEGIES = ['Staged'] as const;
+
 const rotation = z.object({
   generation: generationNumber()
     .optional()
@@ -141,6 +144,13 @@ const rotation = z.object({
       'The wanted signer. A number above every one used so far, by at most 1000, rotates to it, once; the present one stays. While a ' +
         'rotation runs, the number that it came from rolls it back, until the old key is destroyed. Any other number is refused by ' +
         'the condition Stalled. Default: decided by renewBefore. Example: 2',
+    ),
+  strategy: z
+    .enum(STRATEGIES)
+    .optional()
+    .describe(
+      'Staged says that every member honours all CAs of its bundle, so that the old CA and the new one can be trusted side by side. A ' +
+        'rotation cannot begin without. Default: by the profile; generic: Staged, vast: none, for it is not documented. Example: Staged',
     ),
   maxConcurrent: maxConcurrent
     .optional()
@@ -175,7 +185,12 @@ const rotation = z.object({
 
 const spec = withRules(
   z.object({
-    profile: z.enum(PROFILES).optional().describe('Target system of the members. Default: generic. Example: generic'),
+    profile: z
+      .enum(PROFILES)
+      .optional()
+      .describe(
+        'Target system of the members: it decides about their keys, names and files. Immutable. Default: generic. Example: vast',
+      ),
     commonName: printable(56)
       .optional()
       .describe(
@@ -188,7 +203,7 @@ const spec = withRules(
     privateKey: privateKey
       .optional()
       .describe(
-        'Key of the CA. A change applies to the next generation. Default: by the profile; generic, drbd: ECDSA 256; a9s: RSA 4096.',
+        'Key of the CA. A change applies to the next generation. Default: by the profile; generic, drbd: ECDSA 256; a9s, vast: RSA 4096.',
       ),
     duration: duration({ least: '1m' })
       .optional()
@@ -205,7 +220,7 @@ const spec = withRules(
     passphraseSecretRef: passphraseSecretRef
       .optional()
       .describe(
-        'Passphrase under which CA keys are stored, as encrypted PKCS#8. Applies from the next generation. ' +
+        'Passphrase under which CA keys are stored, as encrypted PKCS#8. Applies from the next generation. Required with profile vast. ' +
           'Default: keys are stored unencrypted.',
       ),
     imported: mapBy('generation', imported, 0, MAX_IMPORTED)
@@ -233,6 +248,13 @@ const spec = withRules(
   }),
   shorterThan('renewBefore', 'duration'),
   authorityProfileRule,
+  {
+    cel: "!has(self.profile) || self.profile != 'vast' || has(self.passphraseSecretRef)",
+    says: 'must be given with profile vast: the key of its CA is kept encrypted',
+    at: 'passphraseSecretRef',
+    holds: ({ profile, passphraseSecretRef }) => profile !== 'vast' || passphraseSecretRef !== undefined,
+  },
+  rsaRule,
 );
 
 /** Phases, for display. Decisions are read from the ledger, never from here. */
@@ -383,7 +405,10 @@ export const replicationCaDefinition: Definition<'ReplicationCA', ReplicationCAS
   name: { most: MAX_CA_NAME, because: 'the names of its Secrets and generations are made from it' },
   spec,
   status,
-  immutable: {},
+  // All its members would get other keys and names at once, without a grant.
+  immutable: {
+    profile: 'create a ReplicationCA of another name with the profile you want, and new ClusterCertificates under it',
+  },
   selectable: [],
   columns: [
     { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'Where the CA stands.' },

@@ -38,7 +38,12 @@ const endpoint = z.object({
   host: host().describe(
     'DNS name or IP address to dial; every address of a name is probed. Required. Example: 172.31.1.1',
   ),
-  port: whole(1, 65_535).describe('TCP port of the replication service, 1 to 65535. Required. Example: 8201'),
+  port: whole(1, 65_535)
+    .optional()
+    .describe(
+      'TCP port of the replication service, 1 to 65535. Required where the profile of the member has none. Default: by the profile; ' +
+        'vast: 49002. Example: 8201',
+    ),
   protocol: z
     .enum(PROTOCOLS)
     .optional()

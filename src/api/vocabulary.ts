@@ -41,6 +41,8 @@ export const CONDITION_REASONS = {
   GenerationSecretInvalid: 'The Secret of a generation does not hold what the ledger says.',
   PassphraseUnavailable: 'The passphrase Secret is missing, empty, or does not open the CA key.',
   BundleUnsafe: 'The coming bundle would break a verifier: same key, same subject or same key id twice.',
+  BundleNotHonoured:
+    'It is not known whether the members honour two CAs at a time, so no rotation begins; the message says what to try and to set.',
   ImportRefused: 'The CA that spec.imported names for the wanted generation cannot sign here; the message says why.',
   TrustConflict: 'The ConfigMap in which the bundle is published is not ours.',
   WriteDenied:

@@ -1,7 +1,7 @@
 /** PEM under other names and in other encodings, and DER. */
 import type { KeyObject } from 'node:crypto';
 import { encodeBundle } from '../pki/bundle.ts';
-import type { Certificate } from '../pki/certificate.ts';
+import { type Certificate, signedBy } from '../pki/certificate.ts';
 import { encodePrivateKey, exportPrivateKey, type KeyEncoding } from '../pki/keys.ts';
 import { encodePem } from '../pki/pem.ts';
 import type { Certificates, Material } from './output.ts';
@@ -17,6 +17,13 @@ export const certificatePem = ({ chain }: Certificates): Buffer => text(chainPem
 
 /** What `ca.crt` holds. */
 export const bundlePem = ({ bundle }: Certificates): Buffer => text(encodeBundle(bundle));
+
+/** The chain and the root that it ends at: what servers show that complete their chain from their trust store. */
+export const rootedChainPem = ({ chain, bundle }: Certificates): Buffer => {
+  const last = chain.at(-1);
+  const root = bundle.find((ca) => last !== undefined && signedBy(last, ca));
+  return text(chainPem(root === undefined ? chain : [...chain, root]));
+};
 
 /** Key, then chain, in one file: cert-manager's `tls-combined.pem`. */
 export const combinedPem = ({ chain, key, keyEncoding }: Material): Buffer =>

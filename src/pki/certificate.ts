@@ -76,6 +76,9 @@ const KEY_USAGES = [
   'decipherOnly',
 ] as const;
 
+/** An extension from before extended key usage, of no RFC; OpenSSL and some products still look at it. Never critical. */
+export const NETSCAPE_CERT_TYPE = '2.16.840.1.113730.1.1';
+
 const PURPOSES: ReadonlyMap<string, string> = new Map([
   ['1.3.6.1.5.5.7.3.1', 'serverAuth'],
   ['1.3.6.1.5.5.7.3.2', 'clientAuth'],

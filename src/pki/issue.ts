@@ -1,7 +1,7 @@
 /** Issuing of CA and leaf certificates, by the rules of RFC 5280 and of our design (see docs: PKI rules). */
 import { createPublicKey, hash, type KeyObject, sign } from 'node:crypto';
 import { type AlternativeNames, encodeAlternativeNames } from './alternative-names.ts';
-import { type Certificate, readCertificate, rememberSignature } from './certificate.ts';
+import { type Certificate, NETSCAPE_CERT_TYPE, readCertificate, rememberSignature } from './certificate.ts';
 import {
   bitString,
   contextTag,
@@ -53,6 +53,8 @@ export interface LeafRequest extends Validity, Numbered, AlternativeNames {
   /** The leaf's public key. */
   readonly publicKey: KeyObject;
   readonly subject: Subject;
+  /** Whether to say in the Netscape certificate type as well that it is client and server. Default: false. */
+  readonly netscapeCertType?: boolean;
 }
 
 const SERIAL_OCTETS = 16;
@@ -128,6 +130,7 @@ function leafBelow(
     subjectKeyIdentifier(keyId),
     extension(OID.authorityKeyId, false, sequence(element(contextTag(0, 'primitive'), authorityKeyId))),
     ...(names === null ? [] : [extension(OID.subjectAltName, false, names)]),
+    ...(request.netscapeCertType === true ? [NETSCAPE_CLIENT_AND_SERVER] : []),
   );
   return signed(key, (algorithm) => [
     serialNumber(request),
@@ -154,6 +157,7 @@ const OID = {
   basicConstraints: objectIdentifier('2.5.29.19'),
   authorityKeyId: objectIdentifier('2.5.29.35'),
   extendedKeyUsage: objectIdentifier('2.5.29.37'),
+  netscapeCertType: objectIdentifier(NETSCAPE_CERT_TYPE),
 };
 
 const VERSION_3 = element(contextTag(0, 'constructed'), unsignedInteger(Buffer.of(2)));
@@ -176,6 +180,9 @@ const LEAF_PURPOSES = extension(
   false,
   sequence(objectIdentifier('1.3.6.1.5.5.7.3.1'), objectIdentifier('1.3.6.1.5.5.7.3.2')),
 );
+
+// Bits: 0 SSL client, 1 SSL server.
+const NETSCAPE_CLIENT_AND_SERVER = extension(OID.netscapeCertType, false, namedBits([0, 1]));
 
 function subjectKeyIdentifier(keyId: Buffer): Buffer {
   return extension(OID.subjectKeyId, false, element(Tag.octetString, keyId));

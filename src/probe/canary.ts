@@ -3,7 +3,7 @@
  * They are no kinder than the member's real leaf: same kind of key, same extensions, same set-back start.
  */
 import { type KeyObject, createPublicKey } from 'node:crypto';
-import type { Certificate } from '../pki/certificate.ts';
+import { type Certificate, NETSCAPE_CERT_TYPE } from '../pki/certificate.ts';
 import { type SigningAuthority, issueCa, issueLeaf, newSerial } from '../pki/issue.ts';
 import { type KeySpec, encodePrivateKey, generatePrivateKey, keySpecOf } from '../pki/keys.ts';
 
@@ -33,8 +33,14 @@ const CONTROL_RENEW_MS = 24 * 3_600_000;
  * @param key the canary's own private key; any number of canaries may share it
  * @throws PkiError when the authority cannot sign
  */
-function issueCanary(request: { authority: SigningAuthority; key: KeyObject; now: number; random: Random }): Canary {
-  const { authority, key, now, random } = request;
+function issueCanary(request: {
+  authority: SigningAuthority;
+  key: KeyObject;
+  netscapeCertType: boolean;
+  now: number;
+  random: Random;
+}): Canary {
+  const { authority, key, netscapeCertType, now, random } = request;
   const { notBefore, notAfter } = authority.certificate;
   const certificate = issueLeaf({
     authority,
@@ -43,6 +49,7 @@ function issueCanary(request: { authority: SigningAuthority; key: KeyObject; now
     dnsNames: [],
     ipAddresses: [],
     uris: [],
+    netscapeCertType,
     notBefore: Math.max(Math.min(now, notAfter) - SET_BACK_MS, notBefore),
     notAfter: now + LIFETIME_MS,
     serial: newSerial(random),
@@ -86,10 +93,12 @@ export class Canaries {
     const kind = kindOf(like?.publicKey) ?? DEFAULT_KIND;
     const newest = authorities.get(Math.max(...authorities.keys()));
     const key = await once(this.#keys, kind, () => generatePrivateKey(kind));
-    const authority = await this.#control(kindOf(newest?.key) ?? kind, now);
-    const sign = (by: SigningAuthority): Canary => issueCanary({ authority: by, key, now, random: this.#random });
+    const control = await this.#control(kindOf(newest?.key) ?? kind, now);
+    const netscapeCertType = like?.otherExtensions.some(({ id }) => id === NETSCAPE_CERT_TYPE) ?? false;
+    const sign = (authority: SigningAuthority): Canary =>
+      issueCanary({ authority, key, netscapeCertType, now, random: this.#random });
     return {
-      control: sign(authority),
+      control: sign(control),
       candidates: new Map([...authorities].map(([generation, by]) => [generation, sign(by)])),
     };
   }

@@ -11,6 +11,7 @@ import { postgres } from './postgres.ts';
 import type { MemberRequest, Profile } from './profile.ts';
 import { rabbitmq } from './rabbitmq.ts';
 import { redis } from './redis.ts';
+import { vast } from './vast.ts';
 
 export type { MemberRequest, Profile, ProfileName };
 
@@ -25,6 +26,7 @@ const profiles: Readonly<Record<ProfileName, Profile>> = {
   rabbitmq,
   drbd,
   a9s,
+  vast,
 };
 
 export function profileOf(name: ProfileName | undefined): Profile {

@@ -22,11 +22,18 @@ export interface Profile {
   readonly name: string;
   /** Key of a generation when the ReplicationCA names none. */
   readonly authorityKey: KeySpec;
-  /** Whether who imports a CA must say that it is `dedicated` to this mesh: true where a member lets in every certificate of it. */
+  /** Kinds of keys that it takes, of the CA and of leaves. */
+  readonly keyAlgorithms: readonly KeySpec['algorithm'][];
+  /**
+   * Whether its CA must sign for members of this profile and for nothing else: then members of others have no part in its mesh, and who
+   * imports a CA must say that it is `dedicated`. Nothing in a certificate tells.
+   */
   readonly demandsDedicatedAuthority: boolean;
   /** Key of a leaf when the ClusterCertificate names none. */
   readonly leafKey: KeySpec;
   readonly leafEncoding: KeyEncoding;
+  /** Whether its leaves have the Netscape certificate type as well, client and server. */
+  readonly netscapeCertType: boolean;
   /** The subject CN of a member that names none. */
   readonly commonName: (member: string, parameters: ProfileParameters) => string;
   /** DNS names that its leaf has in any case. */
@@ -35,8 +42,15 @@ export interface Profile {
   readonly outputs: (member: MemberRequest) => readonly Output[];
   /** Order of the CAs in `ca.crt`, for what takes the first one only: by age, or the issuer of the member's own leaf before the others. */
   readonly bundleOrder: 'OldestFirst' | 'IssuerFirst';
+  /**
+   * Whether it honours every CA of a bundle. Unknown: a user who has tried it must say so (`rotation.strategy: Staged`) before a bundle
+   * of two is made.
+   */
+  readonly bundle: 'honoured' | 'unknown';
   /** What is spoken where it listens, unless the endpoint says otherwise. Null: nobody from outside can look, so it is acknowledged. */
   readonly protocol: ProtocolName | null;
+  /** Where it listens, unless the endpoint says otherwise; null: wherever its user has chosen. */
+  readonly port: number | null;
   /** What must be so before somebody acknowledges that a member uses its Secret, as a clause. */
   readonly acknowledgedWhen: Readonly<Record<Rotation['stage'], string>>;
   /** Whether what a listening socket trusts also says what the member trusts when it dials. */

@@ -59,12 +59,22 @@ export const certificate = (name: string, caRef: string, spec: Omit<Spec<'Cluste
  * a moment takes a busy one seconds, so whoever rotates under load wants a longer one.
  * @param protocol default: the profile's
  */
-export const peer = (name: string, ports: Readonly<Record<string, number>>, timeout = '2s', protocol?: ProtocolName) =>
+export const peer = (
+  name: string,
+  ports: Readonly<Record<string, number>>,
+  timeout = '2s',
+  protocol?: ProtocolName,
+) => {
+  const more = protocol === undefined ? {} : { protocol };
+  const at = Object.entries(ports).map(([member, port]) => [member, { host: '127.0.0.1', port, ...more }] as const);
+  return peerAt(name, Object.fromEntries(at), timeout);
+};
+
+type Endpoint = NonNullable<Spec<'ReplicationPeer'>['members'][number]['endpoints']>[number];
+/** The same of members that are anywhere. */
+export const peerAt = (name: string, members: Readonly<Record<string, Endpoint>>, timeout = '2s') =>
   manifest('ReplicationPeer', name, {
-    members: Object.entries(ports).map(([member, port]) => ({
-      name: member,
-      endpoints: [{ host: '127.0.0.1', port, ...(protocol === undefined ? {} : { protocol }) }],
-    })),
+    members: Object.entries(members).map(([member, endpoint]) => ({ name: member, endpoints: [endpoint] })),
     probe: { interval: '1s', timeout },
   });
 

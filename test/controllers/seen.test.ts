@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { parseObject } from '../../src/api/parse.ts';
+import type { ProfileName } from '../../src/api/fields.ts';
 import { seenOf } from '../../src/controllers/replicationpeer/observe.ts';
+import { profileOf } from '../../src/profiles/index.ts';
 
 const seen = {
   name: 'a',
@@ -13,17 +15,17 @@ const seen = {
 const at = (...hosts: readonly string[]) => hosts.map((host) => ({ host, port: 443 }));
 
 /** What counts of what was seen of member a, when the spec has it so. */
-function counts(member: object): boolean {
+function counts(member: object, profile: ProfileName = 'generic', before = seen): boolean {
   const metadata = { name: 'mesh', namespace: 'storage', uid: 'u', resourceVersion: '1', generation: 1 };
   const parsed = parseObject('ReplicationPeer', {
     metadata,
     spec: { members: [{ name: 'a', ...member }] },
-    status: { members: [seen] },
+    status: { members: [before] },
   });
   if (!parsed.ok) throw new Error('the peer is invalid');
   const [first] = parsed.object.spec.members;
   if (first === undefined) throw new Error('the peer has a member');
-  return seenOf(parsed.object, first) !== null;
+  return seenOf(parsed.object, first, profileOf(profile)) !== null;
 }
 
 test('what was seen of a member counts where it listens now, and nowhere else', () => {
@@ -36,4 +38,16 @@ test('what was seen of a member counts where it listens now, and nowhere else', 
   expect(counts({}), 'nowhere any more').toBe(false);
   expect(counts({ endpoints: at('10.0.0.1', '10.0.0.2'), certificateRef: { name: 'b' } }), 'another one').toBe(false);
   expect(counts({ endpoints: at('10.0.0.1', '10.0.0.2'), proof: 'Acknowledge' }), 'a seen no is not unseen').toBe(true);
+});
+
+test('a port that is not named is the one of the profile', () => {
+  const vast = { ...seen, endpoints: ['10.0.0.1:49002'] };
+  const endpoints = [{ host: '10.0.0.1' }];
+  expect(counts({ endpoints }, 'vast', vast)).toBe(true);
+  expect(counts({ endpoints: [{ host: '10.0.0.1', port: 49_002 }] }, 'vast', vast)).toBe(true);
+  expect(counts({ endpoints: at('10.0.0.1') }, 'vast', vast)).toBe(false);
+  expect(counts({ endpoints }, 'generic', vast), 'there is none').toBe(false);
+  const two = [...at('10.0.0.1'), { host: '10.0.0.2' }];
+  const one = { ...seen, endpoints: ['10.0.0.1:443'] };
+  expect(counts({ endpoints: two }, 'generic', one), 'one is known, but not the other').toBe(false);
 });

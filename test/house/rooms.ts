@@ -18,7 +18,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   pki: { rooms: [], packages: [], node: ['node:crypto', 'node:net', 'node:os', 'node:util'] },
   rotation: { rooms: ['api'], packages: [], node: [] },
   outputs: { rooms: ['pki'], types: ['api'], packages: [], node: ['node:crypto'] },
-  profiles: { rooms: [], types: ['api', 'pki', 'outputs'], packages: [], node: [] },
+  profiles: { rooms: ['outputs'], types: ['api', 'pki'], packages: [], node: [] },
   probe: { rooms: ['pki'], types: ['api'], packages: [], node: 'all' },
   runtime: { rooms: [], packages: ['@kubernetes/client-node', 'undici', 'pino'], node: 'all' },
   controllers: {

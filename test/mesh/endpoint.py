@@ -197,8 +197,11 @@ class Endpoint:
                 try:
                     subject = secure.getpeercert().get("subject", ())
                     self.count("canaries" if ((("commonName", CANARY),),) == subject else "accepted")
-                    if secure.recv(64) == b"ping\n":
+                    said = secure.recv(64)
+                    if said == b"ping\n":
                         secure.sendall(b"pong\n")
+                    while said not in (b"", b"ping\n"):
+                        said = secure.recv(64)  # Whoever closes on what it has not read breaks the connection.
                 except OSError:
                     pass  # It went away.
 

@@ -8,6 +8,7 @@ import {
   encryptedKeyPem,
   privateKeyDer,
   privateKeyPem,
+  rootedChainPem,
 } from '../../src/outputs/pem.ts';
 import { encodeBundle } from '../../src/pki/bundle.ts';
 import { decodePrivateKey, encodePrivateKey } from '../../src/pki/keys.ts';
@@ -35,6 +36,19 @@ test('leaf and bundle are what tls.crt and ca.crt hold', () => {
   for (const material of members.values()) {
     expect(certificatePem(material).toString()).toBe(material.chain[0].pem);
     expect(bundlePem(material).toString()).toBe(encodeBundle(material.bundle));
+  }
+});
+
+test('a chain with its root ends at the CA that has signed it, whatever else is trusted', () => {
+  for (const material of members.values()) {
+    const [older, newer] = material.bundle;
+    for (const bundle of [material.bundle, material.bundle.toReversed(), [newer]]) {
+      const known = bundle.filter((ca) => ca !== undefined);
+      const text = rootedChainPem({ ...material, bundle: known }).toString();
+      expect(text).toBe(`${material.chain[0].pem}${newer?.pem}`);
+    }
+    const foreign = rootedChainPem({ ...material, bundle: older === undefined ? [] : [older] });
+    expect(foreign.toString()).toBe(material.chain[0].pem);
   }
 });
 

@@ -57,6 +57,20 @@ describe('a CA certificate', () => {
 });
 
 describe('a leaf', () => {
+  test('has a Netscape certificate type where that is asked for, as the vendor of VAST shows it', async () => {
+    const key = await generatePrivateKey({ algorithm: 'RSA', size: 2048 });
+    const { certificate } = await leafOf(ca, { key, netscapeCertType: true });
+    const { output } = await openssl(['x509', '-noout', '-text'], certificate.pem);
+    for (const [name, value] of [
+      ['Netscape Cert Type', 'SSL Client, SSL Server'],
+      ['X509v3 Key Usage: critical', 'Digital Signature, Key Encipherment'],
+      ['X509v3 Extended Key Usage', 'TLS Web Server Authentication, TLS Web Client Authentication'],
+    ])
+      expect(output).toMatch(new RegExp(`^ *${name}:? *\n *${value}$`, 'm'));
+    expect(certificate.otherExtensions).toEqual([{ id: '2.16.840.1.113730.1.1', critical: false }]);
+    expect((await leafOf(ca, { key })).certificate.otherExtensions).toEqual([]);
+  });
+
   test('has the fields of our rules', async () => {
     const { certificate } = await leafOf(ca, {
       subject: { commonName: 'Replication-vast1', organizations: ['Example'] },

@@ -1,7 +1,8 @@
-import { X509Certificate, randomBytes } from 'node:crypto';
+import { createPublicKey, X509Certificate, randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { parseCertificate, signedBy } from '../../src/pki/certificate.ts';
-import { type KeySpec, decodePrivateKey, keyMatches, keySpecOf } from '../../src/pki/keys.ts';
+import { issueLeaf, newSerial } from '../../src/pki/issue.ts';
+import { type KeySpec, decodePrivateKey, generatePrivateKey, keyMatches, keySpecOf } from '../../src/pki/keys.ts';
 import { CANARY_COMMON_NAME, Canaries } from '../../src/probe/canary.ts';
 import { makeAuthority, makeLeaf } from './pki.ts';
 
@@ -86,5 +87,30 @@ test('of a generation that has ended, however long ago, it has ended as well: wh
     const canary = parseCertificate(candidates.get(1)?.certificate ?? '');
     expect(canary.notAfter).toBe(notAfter);
     expect(canary.notBefore).toBe(notAfter - 5 * MINUTE);
+  }
+});
+
+test('it has the Netscape certificate type that the real leaf has, and the control too', async () => {
+  const authority = await makeAuthority('mesh G1');
+  const key = await generatePrivateKey({ algorithm: 'ECDSA', size: 256 });
+  const { notBefore, notAfter } = authority.certificate;
+  for (const netscapeCertType of [true, false]) {
+    const like = issueLeaf({
+      authority,
+      publicKey: createPublicKey(key),
+      subject: { commonName: 'a' },
+      dnsNames: [],
+      ipAddresses: [],
+      uris: [],
+      netscapeCertType,
+      notBefore,
+      notAfter,
+      serial: newSerial(randomBytes),
+    });
+    const request = { authorities: new Map([[1, authority]]), like, now: Date.now() };
+    const { control, candidates } = await new Canaries(randomBytes).make(request);
+    for (const canary of [control, candidates.get(1)])
+      expect(parseCertificate(canary?.certificate ?? '').otherExtensions).toEqual(like.otherExtensions);
+    expect(like.otherExtensions).toHaveLength(netscapeCertType ? 1 : 0);
   }
 });

@@ -3,7 +3,7 @@ import { parameterProblem } from '../../api/profile-parameters.ts';
 import type { ClusterCertificate, ReplicationCA } from '../../api/objects.ts';
 import type { Profile } from '../../profiles/index.ts';
 import { keyOf, refOf } from '../../runtime/client.ts';
-import { caKeyOf, leafWish, memberProfile, secretNameOf } from '../shared/effective.ts';
+import { caKeyOf, leafWish, memberProfile, profileObjection, secretNameOf } from '../shared/effective.ts';
 import { generationsOf } from '../shared/facts.ts';
 import { Refusal } from '../shared/refusal.ts';
 import {
@@ -58,7 +58,8 @@ function objectsOf(world: World, { metadata, spec }: ClusterCertificate): readon
   return [...new Set(all)].filter((each) => each !== null);
 }
 
-function findCa(world: World, { metadata, spec }: ClusterCertificate, key: string): ReplicationCA | Refusal {
+function findCa(world: World, certificate: ClusterCertificate, key: string): ReplicationCA | Refusal {
+  const { metadata, spec } = certificate;
   const [namespace = ''] = key.split('/');
   const unread = world.reads(namespace) ? null : world.unreadable(namespace);
   if (unread !== null)
@@ -76,7 +77,8 @@ function findCa(world: World, { metadata, spec }: ClusterCertificate, key: strin
       `ReplicationCA ${key} does not allow namespace ${metadata.namespace}. Add it to spec.allowedNamespaces there, or correct spec.caRef (${spec.caRef.name}).`,
     );
   }
-  return ca;
+  const objection = profileObjection(certificate, ca);
+  return objection === null ? ca : new Refusal('InvalidSpec', objection);
 }
 
 export function allows(ca: ReplicationCA, namespace: string): boolean {
@@ -200,7 +202,7 @@ function sightingsOf(
     const members = peer.spec.members.filter((each) => memberKeyOf(peer, each) === member);
     const names = members.map(({ name }) => name);
     const blind = members.every((each) => !isProbed(each, profile));
-    const [seen] = members.flatMap((each) => seenOf(peer, each) ?? []);
+    const [seen] = members.flatMap((each) => seenOf(peer, each, profile) ?? []);
     return {
       peer: keyOf(peer.metadata),
       revision: seen?.revision ?? null,

@@ -178,6 +178,7 @@ async function signLeaf(
       dnsNames: wish.dnsNames,
       ipAddresses: wish.ipAddresses,
       uris: wish.uris,
+      netscapeCertType: wish.profile.netscapeCertType,
       notBefore: now - BACKDATE,
       notAfter: now + wish.duration,
       serial: newSerial(randomBytes),

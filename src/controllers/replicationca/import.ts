@@ -4,6 +4,7 @@ import type { ReplicationCA } from '../../api/objects.ts';
 import { PkiError } from '../../pki/errors.ts';
 import { readImported, readImportedCertificate } from '../../pki/imported.ts';
 import type { Authority } from '../../pki/issue.ts';
+import { keySpecOf } from '../../pki/keys.ts';
 import type { Profile } from '../../profiles/index.ts';
 import { profileOf } from '../../profiles/index.ts';
 import type { Chapter } from '../../rotation/story.ts';
@@ -36,6 +37,11 @@ export async function importAuthority(
   if (undedicated instanceof Refusal) throw undedicated;
 
   const authority = await readAuthority(client, entry, namespace, now, signal);
+  const kind = keySpecOf(authority.certificate.publicKey);
+  if (kind === null || !profile.keyAlgorithms.includes(kind.algorithm)) {
+    const why = `its key is ${kind?.algorithm ?? 'of another kind'}, but profile ${profile.name} takes ${profile.keyAlgorithms.join(', ')} only; import another CA, or have one minted`;
+    throw refuse(entry, name, why);
+  }
   const { subject, notAfter } = authority.certificate;
   return {
     authority,

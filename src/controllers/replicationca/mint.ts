@@ -6,6 +6,7 @@ import { checkBundle } from '../../pki/bundle.ts';
 import { PkiError } from '../../pki/errors.ts';
 import { type Authority, issueCa, newSerial } from '../../pki/issue.ts';
 import { encodePrivateKey, encryptPrivateKey, generatePrivateKey } from '../../pki/keys.ts';
+import { profileOf } from '../../profiles/index.ts';
 import { adoptGeneration } from '../../rotation/stages.ts';
 import type { Chapter } from '../../rotation/story.ts';
 import { type Client, refOf, keyOf } from '../../runtime/client.ts';
@@ -49,6 +50,7 @@ export async function mint(
   now: number,
   signal: AbortSignal,
 ): Promise<Minted> {
+  if (ledger.signer !== null) checkBundleHonoured(ca, number);
   const ref = refOf(keyOf(ca.metadata));
   const { passphraseSecretRef, imported = [] } = ca.spec;
   const passphrase =
@@ -107,6 +109,20 @@ function rehearse(authorities: ReadonlyMap<number, Authority>, number: number, r
     if (style !== null)
       throw unsafe(`verifiers that take the ${style} CA would refuse leaves of ${authority.certificate.subject}`);
   }
+}
+
+/**
+ * A second generation is a bundle of two for every member. Whether members honour that must be known before: of some systems nobody knows
+ * but who has tried it.
+ * @throws Refusal
+ */
+export function checkBundleHonoured({ spec }: Pick<ReplicationCA, 'spec'>, number: number): void {
+  const profile = profileOf(spec.profile);
+  if (profile.bundle === 'honoured' || spec.rotation?.strategy === 'Staged') return;
+  throw new Refusal(
+    'BundleNotHonoured',
+    `A rotation gives every member a bundle of two CAs, and it is not known whether systems of profile ${profile.name} honour both: one that takes one of them breaks its links. Generation ${number} is not made. Try it as docs/targets/${profile.name}.md says; where both are honoured, set spec.rotation.strategy: Staged. Where they are not, change CA and certificates on all members at one time, with an interruption, as it says there.`,
+  );
 }
 
 async function makeAuthority(ca: ReplicationCA, number: number, now: number): Promise<NewGeneration> {

@@ -18,7 +18,15 @@ import type {
   Witness,
 } from '../../rotation/facts.ts';
 import { allows } from '../clustercertificate/observe.ts';
-import { authorityWish, BACKDATE, caKeyOf, durationOf, memberProfile, secretNameOf } from '../shared/effective.ts';
+import {
+  authorityWish,
+  BACKDATE,
+  caKeyOf,
+  durationOf,
+  memberProfile,
+  profileObjection,
+  secretNameOf,
+} from '../shared/effective.ts';
 import { secretFact } from '../shared/facts.ts';
 import type { Authority } from '../../pki/issue.ts';
 import { isProbed, type Seen, seenOf } from '../replicationpeer/observe.ts';
@@ -165,15 +173,18 @@ function memberSecretFact(
 function barrierOf(
   world: World,
   ca: ReplicationCA,
-  { metadata }: ClusterCertificate,
+  certificate: ClusterCertificate,
   member: MemberKey,
 ): Blocker | null {
+  const { metadata } = certificate;
   if (metadata.deletionTimestamp !== null) {
     return {
       reason: 'Deleted',
       message: `ClusterCertificate ${member} is being deleted; its finalizers hold it (see metadata.finalizers).`,
     };
   }
+  const objection = profileObjection(certificate, ca);
+  if (objection !== null) return { reason: 'InvalidSpec', message: objection };
   const home = ca.metadata.namespace;
   if (metadata.namespace === home) return null;
   if (!allows(ca, metadata.namespace)) {
@@ -209,7 +220,7 @@ function witnessesOf(world: World, ca: ReplicationCA): ReadonlyMap<MemberKey, re
         acknowledged: acknowledgedOf(member, kept.acknowledgers.get(member.name) ?? null),
         roles: rolesOf(peer, member.name),
         freshFor,
-        evidence: evidenceOf(seenOf(peer, member)),
+        evidence: evidenceOf(seenOf(peer, member, profile)),
       };
       const known = witnesses.get(key);
       if (known === undefined) witnesses.set(key, [witness]);

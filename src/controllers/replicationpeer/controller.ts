@@ -16,10 +16,19 @@ import { tellInvalid, type Teller } from '../shared/invalid.ts';
 import type { Ledgers } from '../shared/ledgers.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { writeStatus } from '../shared/status.ts';
-import { objectOf } from '../shared/kept.ts';
+import { memberKeyOf, objectOf } from '../shared/kept.ts';
 import type { World } from '../shared/world.ts';
 import { type Doubt, doubtAfter, doubted, doubtIn } from './doubt.ts';
-import { endpointKey, observe, type PeerFacts, resolveCa, type Seen, unprobedOf } from './observe.ts';
+import {
+  endpointKey,
+  endpointsOf,
+  observe,
+  type PeerFacts,
+  profileOfMember,
+  resolveCa,
+  type Seen,
+  unprobedOf,
+} from './observe.ts';
 import { planQuestions, type Question, seenBefore, toSeen } from './plan.ts';
 import { blindStatusOf, statusOf, unprobedIn, worthWriting } from './status.ts';
 
@@ -84,9 +93,13 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     if (generation === undefined) paced.delete(key);
     else paced.set(key, generation);
     const named = new Set<string>();
-    for (const peer of world.peers.list())
-      for (const { endpoints = [] } of objectOf(peer)?.spec.members ?? [])
-        for (const endpoint of endpoints) named.add(endpointKey(endpoint));
+    for (const kept of world.peers.list()) {
+      const peer = objectOf(kept);
+      if (peer === null) continue;
+      for (const member of peer.spec.members)
+        for (const endpoint of endpointsOf(member, profileOfMember(world, memberKeyOf(peer, member))))
+          named.add(endpointKey(endpoint));
+    }
     pacer.retain(named);
   }
 

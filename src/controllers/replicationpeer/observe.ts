@@ -16,10 +16,15 @@ type Spec = ReplicationPeer['spec'];
 /** What one peer has seen of one member, as it stands in status. */
 export type Seen = NonNullable<NonNullable<ReplicationPeer['status']>['members']>[number];
 
+type Member = Spec['members'][number];
+
+/** Where a member listens, with the port filled in. */
+export type Endpoint = NonNullable<Member['endpoints']>[number] & { readonly port: number };
+
 export interface PeerMember {
   readonly name: string;
   readonly certificate: MemberKey;
-  readonly endpoints: NonNullable<Spec['members'][number]['endpoints']>;
+  readonly endpoints: readonly Endpoint[];
   /** Its own, or that of the CA. */
   readonly profile: Profile;
   /** Whether it is looked at. */
@@ -89,18 +94,47 @@ export function resolveCa(world: World, peer: ReplicationPeer): ResolvedCa | Ref
       `Its members use ReplicationCA ${first[0]}, but a peer counts only in the namespace of its CA. Create it in ${ca.namespace}.`,
     );
   }
-  return { ca, missing };
+  return { ca, missing: missing ?? portless(world, peer) };
+}
+
+/** Endpoints without a port, of members whose profile has none either. */
+function portless(world: World, peer: ReplicationPeer): Refusal | null {
+  for (const member of peer.spec.members) {
+    const profile = profileOfMember(world, memberKeyOf(peer, member));
+    const endpoint = member.endpoints?.find(({ port }) => port === undefined && profile.port === null);
+    if (endpoint !== undefined)
+      return new Refusal(
+        'InvalidSpec',
+        `Member ${member.name} names no port for ${endpoint.host}, and profile ${profile.name} has no usual one. Set spec.members[name=${member.name}].endpoints[].port.`,
+      );
+  }
+  return null;
+}
+
+/** The profile of the ClusterCertificate behind a member; of one that is not seen, generic. */
+export function profileOfMember(world: Pick<World, 'certificates' | 'cas'>, key: MemberKey): Profile {
+  const certificate = objectOf(world.certificates.get(key));
+  const ca = certificate === null ? null : objectOf(world.cas.get(caKeyOf(certificate)));
+  return memberProfile(certificate, ca);
+}
+
+/** Where a member listens; nowhere, as long as one of its endpoints has no port, of its own or of the profile: some are not all. */
+export function endpointsOf({ endpoints = [] }: Member, profile: Profile): readonly Endpoint[] {
+  const known = endpoints.flatMap((endpoint) => {
+    const port = endpoint.port ?? profile.port;
+    return port === null ? [] : [{ ...endpoint, port }];
+  });
+  return known.length === endpoints.length ? known : [];
 }
 
 /** Whether a member is looked at: it has endpoints, its user does not say that they cannot be reached, and one can look from outside. */
-export function isProbed({ endpoints, proof }: Spec['members'][number], { protocol }: Profile): boolean {
+export function isProbed({ endpoints, proof }: Member, { protocol }: Profile): boolean {
   return endpoints !== undefined && proof !== 'Acknowledge' && protocol !== null;
 }
 
 /** Names of the members that are not looked at, of a peer whose CA may not be known: then a member's own profile counts. */
 export function unprobedOf(world: Pick<World, 'certificates'>, peer: ReplicationPeer): ReadonlySet<string> {
-  const profile = (member: Spec['members'][number]) =>
-    memberProfile(objectOf(world.certificates.get(memberKeyOf(peer, member))), null);
+  const profile = (member: Member) => memberProfile(objectOf(world.certificates.get(memberKeyOf(peer, member))), null);
   return new Set(peer.spec.members.flatMap((each) => (isProbed(each, profile(each)) ? [] : [each.name])));
 }
 
@@ -131,12 +165,7 @@ export function observe(
   };
 }
 
-function memberFacts(
-  world: World,
-  peer: ReplicationPeer,
-  member: Spec['members'][number],
-  ca: ReplicationCA,
-): PeerMember {
+function memberFacts(world: World, peer: ReplicationPeer, member: Member, ca: ReplicationCA): PeerMember {
   const key = memberKeyOf(peer, member);
   const certificate = objectOf(world.certificates.get(key));
   const kept =
@@ -145,30 +174,31 @@ function memberFacts(
       : world.secrets.get(`${certificate.metadata.namespace}/${secretNameOf(certificate)}`);
   const profile = memberProfile(certificate, ca);
   const content = kept?.kind === 'member' && kept.certificate === key && !isProblem(kept.content) ? kept.content : null;
+  const endpoints = endpointsOf(member, profile);
   return {
     name: member.name,
     certificate: key,
-    endpoints: member.endpoints ?? [],
+    endpoints,
     profile,
-    probed: isProbed(member, profile),
+    probed: isProbed(member, profile) && endpoints.length > 0,
     secret: content === null ? null : { revision: content.revision, leaf: content.leaf },
-    seen: seenOf(peer, member),
+    seen: seenOf(peer, member, profile),
   };
 }
 
 /** What was seen of a member of this peer, where it listens now: a changed endpoint may be another machine. */
-export function seenOf(peer: ReplicationPeer, member: Spec['members'][number]): Seen | null {
+export function seenOf(peer: ReplicationPeer, member: Member, profile: Profile): Seen | null {
   const certificate = memberKeyOf(peer, member);
   const seen = peer.status?.members?.find((each) => each.name === member.name && each.certificate === certificate);
-  return seen !== undefined && sameJson(seen.endpoints ?? [], addressesOf(member.endpoints ?? [])) ? seen : null;
+  return seen !== undefined && sameJson(seen.endpoints ?? [], addressesOf(endpointsOf(member, profile))) ? seen : null;
 }
 
 /** By what probes tell one endpoint from another: whoever corrects the protocol of one is not to wait for what the wrong one has come to. */
-export function endpointKey({ host, port, protocol }: PeerMember['endpoints'][number]): string {
+export function endpointKey({ host, port, protocol }: Endpoint): string {
   return `${protocol ?? ''} ${host}:${port}`;
 }
 
 /** Endpoints as evidence names them. */
-export function addressesOf(endpoints: PeerMember['endpoints']): string[] {
+export function addressesOf(endpoints: readonly Endpoint[]): string[] {
   return endpoints.map(({ host, port, instances }) => `${host}:${port}${instances === 'Many' ? ' (Many)' : ''}`);
 }

@@ -122,6 +122,23 @@ export function leafWish({ metadata, spec }: ClusterCertificate, ca: Replication
   };
 }
 
+/**
+ * Why a certificate cannot be a member of a mesh: rules of profiles that the API server cannot check, for it sees one object at a time.
+ * @returns what is wrong and the next step; null: nothing
+ */
+export function profileObjection({ metadata, spec }: ClusterCertificate, ca: ReplicationCA): string | null {
+  const [own, shared] = [profileOf(spec.profile ?? ca.spec.profile), profileOf(ca.spec.profile)];
+  const self = `ClusterCertificate ${metadata.namespace}/${metadata.name}`;
+  const mesh = `ReplicationCA ${ca.metadata.namespace}/${ca.metadata.name}`;
+  const strict = [own, shared].find(({ demandsDedicatedAuthority }) => demandsDedicatedAuthority);
+  if (own !== shared && strict !== undefined) {
+    return `${self} has profile ${own.name} and ${mesh} profile ${shared.name}, but a CA of profile ${strict.name} signs for members of that profile only: they let in whoever has a certificate of it. Create the certificate anew, under another name, with a caRef to a CA of profile ${own.name}.`;
+  }
+  const { algorithm } = spec.privateKey ?? own.leafKey;
+  if (own.keyAlgorithms.includes(algorithm)) return null;
+  return `${self} asks for a key of ${algorithm}, but profile ${own.name} takes ${own.keyAlgorithms.join(', ')} only. Correct spec.privateKey.`;
+}
+
 /** Names of the Secrets, in the certificate's own namespace, that hold the passwords of these, each once. */
 export function passwordSecretsOf(
   outputs: readonly OutputSpec[] = [],

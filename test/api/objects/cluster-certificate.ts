@@ -502,6 +502,12 @@ export const clusterCertificates: readonly Row[] = [
     { caRef: { name: 'vast', namespace: 'a' } },
     { at: 'spec.caRef', says: 'cannot be changed' },
   ),
+  certificate('vast', { profile: 'vast', privateKey: { algorithm: 'RSA', size: 4096, encoding: 'PKCS1' } }),
+  certificate(
+    'vast with a key of Ed25519',
+    { profile: 'vast', privateKey: { algorithm: 'Ed25519' } },
+    { at: 'spec.privateKey', says: 'must be RSA with profile vast' },
+  ),
   change(
     'a profile that is added',
     {},

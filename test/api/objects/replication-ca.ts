@@ -7,6 +7,8 @@ const ca = (what: string, spec: unknown, refused: Refusal | null = null): Row =>
   refused,
 });
 
+const PASSPHRASE = { name: 'ca-pass' };
+const PROFILE = { at: 'spec.profile', says: 'cannot be changed: create' };
 const KEY_SIZE = { at: 'spec.privateKey.size', says: 'must be 2048, 3072 or 4096 with RSA, 256 or 384 with ECDSA' };
 
 export const replicationCas: readonly Row[] = [
@@ -46,6 +48,28 @@ export const replicationCas: readonly Row[] = [
     'an unknown profile',
     { profile: 'unheard-of' },
     { at: 'spec.profile', says: 'must be one of generic', server: ENUM },
+  ),
+  ca('vast', { profile: 'vast', passphraseSecretRef: PASSPHRASE }),
+  ca('vast with the smallest RSA key', {
+    profile: 'vast',
+    passphraseSecretRef: PASSPHRASE,
+    privateKey: { algorithm: 'RSA', size: 2048 },
+  }),
+  ca(
+    'vast without a passphrase',
+    { profile: 'vast' },
+    { at: 'spec.passphraseSecretRef', says: 'must be given with profile vast' },
+  ),
+  ca(
+    'vast with an ECDSA key',
+    { profile: 'vast', passphraseSecretRef: PASSPHRASE, privateKey: { algorithm: 'ECDSA' } },
+    { at: 'spec.privateKey', says: 'must be RSA with profile vast' },
+  ),
+  ca('that the members honour every CA', { rotation: { strategy: 'Staged' } }),
+  ca(
+    'an unknown strategy',
+    { rotation: { strategy: 'AllAtOnce' } },
+    { at: 'spec.rotation.strategy', says: 'must be Staged', server: ENUM },
   ),
   ca('an empty common name', { commonName: '' }, { at: 'spec.commonName', says: 'must not be empty' }),
   ca('a common name of 56 characters', { commonName: 'c'.repeat(56) }),
@@ -296,7 +320,16 @@ export const replicationCas: readonly Row[] = [
     name: 'n'.repeat(53),
   },
   {
-    ...ca('a change of everything', { commonName: 'b', profile: 'generic', duration: '2h' }),
+    ...ca('a change of everything', { commonName: 'b', duration: '2h', rotation: { strategy: 'Staged' } }),
     before: { commonName: 'a' },
   },
+  {
+    ...ca('another profile', { profile: 'vast', passphraseSecretRef: PASSPHRASE }, PROFILE),
+    before: { profile: 'generic' },
+  },
+  {
+    ...ca('a profile that is added', { profile: 'vast', passphraseSecretRef: PASSPHRASE }, PROFILE),
+    before: { commonName: 'a' },
+  },
+  { ...ca('a profile that is removed', {}, PROFILE), before: { profile: 'vast', passphraseSecretRef: PASSPHRASE } },
 ];

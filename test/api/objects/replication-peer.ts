@@ -105,11 +105,7 @@ export const replicationPeers: readonly Row[] = [
     { members: [{ name: 'a', endpoints: Array.from({ length: 17 }, () => ({ host: 'a', port: 1 })) }] },
     { at: 'spec.members[0].endpoints', says: 'at most 16 items', server: 'must have at most 16 items' },
   ),
-  peer(
-    'an endpoint without a port',
-    { members: [one, { name: 'a', endpoints: [{ host: 'a' }] }] },
-    { at: 'spec.members[1].endpoints[0].port', ...REQUIRED },
-  ),
+  peer('an endpoint without a port', { members: [one, { name: 'a', endpoints: [{ host: 'a' }] }] }),
   peer(
     'port 0',
     { members: [{ name: 'a', endpoints: [{ host: 'a', port: 0 }] }] },
