@@ -7,14 +7,6 @@ export const NATS = ['nats-server'] as const;
 
 const TLS = '{ cert_file: "tls/tls.crt", key_file: "tls/tls.key", ca_file: "tls/ca.crt", verify: true }';
 
-/** In a cluster with others. */
-interface Cluster {
-  /** Where the others dial it. */
-  readonly advertised: number;
-  /** Where it dials the others. */
-  readonly others: readonly number[];
-}
-
 export class Nats extends Server {
   readonly clients: number;
   readonly leafNodes: number;
@@ -27,18 +19,21 @@ export class Nats extends Server {
     this.#monitor = monitor;
   }
 
-  static async start(name: string, files: string, cluster?: Cluster): Promise<Nats> {
+  /** @param others ports at which it dials the others of its cluster; none: it is alone */
+  static async start(name: string, files: string, others: readonly number[] = []): Promise<Nats> {
     const server = new Nats(await Instance.make(name, files), [await freePort(), await freePort(), await freePort()]);
     const { instance, clients, leafNodes } = server;
+    // What servers tell of each other leads nowhere, so that a route goes only where it is told to.
+    const routes = others.map((each) => `"nats-route://127.0.0.1:${each}"`);
     instance.write(
       'nats.conf',
       `server_name: ${name}
 listen: 127.0.0.1:${clients}
 http: 127.0.0.1:${server.#monitor}
 tls ${TLS}
-cluster { name: mesh, listen: 127.0.0.1:${instance.port}, ${cluster === undefined ? '' : routesOf(cluster)} tls ${TLS} }
+cluster { name: mesh, listen: 127.0.0.1:${instance.port}, advertise: "127.0.0.1:1", routes: [${routes.join(', ')}], tls ${TLS} }
 leafnodes { listen: 127.0.0.1:${leafNodes}, tls ${TLS} }
-${cluster === undefined ? '' : 'jetstream { store_dir: "jetstream" }'}
+${others.length === 0 ? '' : 'jetstream { store_dir: "jetstream" }'}
 `,
     );
     return begun(server);
@@ -70,9 +65,4 @@ ${cluster === undefined ? '' : 'jetstream { store_dir: "jetstream" }'}
   async stop(): Promise<void> {
     await this.instance.stop('SIGTERM');
   }
-}
-
-function routesOf({ advertised, others }: Cluster): string {
-  const routes = others.map((port) => `"nats-route://127.0.0.1:${port}"`);
-  return `advertise: "127.0.0.1:${advertised}", routes: [${routes.join(', ')}],`;
 }
