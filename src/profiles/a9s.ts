@@ -47,6 +47,7 @@ export const a9s: Profile = {
   name: 'a9s',
   // "In PKCS #1 format" means RSA.
   authorityKey: { algorithm: 'RSA', size: 4096 },
+  keyAlgorithms: ['RSA'],
   leafKey: { algorithm: 'RSA', size: 2048 },
   leafEncoding: 'PKCS1',
   commonName: (_, parameters) => `*.node.dc1.${instanceOf(parameters).consulDomain}`,
