@@ -145,7 +145,7 @@ describe('kubectl explain', () => {
   test.each([
     ['rca.spec.rotation.maxConcurrent', 'Default: 1. Example: 10%'],
     ['ccert.spec.privateKey.size', 'Default: 3072 for RSA, 256 for ECDSA'],
-    ['rpeer.spec.members.endpoints.port', '1 to 65535. Required. Example: 8201'],
+    ['rpeer.spec.members.endpoints.host', 'every address of a name is probed. Required. Example: 172.31.1.1'],
     ['rpeer.status.members.trusts.listening', 'Generations whose leaves it accepts'],
   ])('%s', async (field, words) => {
     expect((await kubectl(['explain', field])).replaceAll(/\s+/g, ' ')).toContain(words);
