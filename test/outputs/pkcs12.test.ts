@@ -56,7 +56,8 @@ test.skipIf(noGnutls)(`GnuTLS finds them, protected as is to be ${noGnutls ?? ''
     for (const said of [ofKeys, ofTrust]) {
       expect(said, kind).toContain('MAC: SHA256');
       expect(said, kind).toContain('Schema: PBES2-AES256-CBC');
-      expect(said, kind).not.toMatch(/RC2|3DES|SHA1\b/);
+      // What it says of them, not their base64: that has any three letters now and then.
+      expect(said?.replaceAll(/-----BEGIN [^]*?-----END/g, ''), kind).not.toMatch(/RC2|3DES|SHA1\b/);
     }
     expect(foundIn(ofKeys ?? '').certificates).toEqual(ofKeyStore(material).certificates);
     expect(ofKeys).toContain('Friendly name: certificate');
