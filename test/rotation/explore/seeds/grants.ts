@@ -53,14 +53,28 @@ export const CONTENT: readonly Seed[] = [
   ),
 ];
 
+const NO_FENCE = { file: 'grants.ts', old: '    secret.epoch >= entry.since &&\n', new: '' };
+const NOT_AWAITED = {
+  file: 'grants.ts',
+  old: 'if (secret !== null && !written(secret, entry)) {',
+  new: 'if (secret !== null && !written(secret, entry) && secret.epoch > entry.since) {',
+};
+const ANY_LEAF = {
+  file: 'grants.ts',
+  old: 'const alike = secret !== null && secret.leafEpoch < entry.since;',
+  new: 'const alike = false;',
+};
+const SIGNED_UNDER_IT =
+  'what was there before is the same only where the rotation has turned round, and there the leaf must have been signed under the grant';
+
 /** Grants and their proofs (grants.ts). */
 export const GRANTING: readonly Seed[] = [
   seed(
     'brought leaves',
     'grants.ts',
     'a leaf that is brought proves a grant that was turned round, though the member had it before',
-    'const alike = secret !== null && secret.leafEpoch < entry.since;',
-    'const alike = false;',
+    ANY_LEAF.old,
+    ANY_LEAF.new,
   ),
   seed(
     'brought leaves',
@@ -87,10 +101,17 @@ export const GRANTING: readonly Seed[] = [
   seed(
     ['late writes', 'late mounts'],
     'grants.ts',
-    'write skew between two leaders: there is no fence, a Secret of an earlier grant will do',
-    '    secret.epoch >= entry.since &&\n',
-    '',
+    'a Secret of an earlier grant will do',
+    NO_FENCE.old,
+    NO_FENCE.new,
+    SIGNED_UNDER_IT,
   ),
+  {
+    name: 'write skew between two leaders: there is no fence, neither a Secret nor a leaf need be of the grant',
+    where: ['late writes', 'late mounts'],
+    patches: [NO_FENCE, ANY_LEAF],
+    harmless: null,
+  },
   seed(
     'late writes',
     'grants.ts',
@@ -111,9 +132,16 @@ export const GRANTING: readonly Seed[] = [
     'changes of mind',
     'grants.ts',
     'a Secret that was not written yet is not waited for',
-    'if (secret !== null && !written(secret, entry)) {',
-    'if (secret !== null && !written(secret, entry) && secret.epoch > entry.since) {',
+    NOT_AWAITED.old,
+    NOT_AWAITED.new,
+    SIGNED_UNDER_IT,
   ),
+  {
+    name: 'a Secret that was not written yet is not waited for, and its leaf may be of an earlier grant',
+    where: ['changes of mind'],
+    patches: [NOT_AWAITED, ANY_LEAF],
+    harmless: null,
+  },
   seed(
     ['old files, soak', 'old files, late looks'],
     'grants.ts',
