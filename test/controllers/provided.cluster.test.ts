@@ -227,9 +227,7 @@ test.concurrent(
       reason: 'restarted it',
       expires: '2099-01-01T00:00:00Z',
     };
-    const { spec, ...peer } = mesh.peer() as unknown as { spec: { members: { name: string }[] } };
-    const members = spec.members.map((each) => (each.name === 'a' ? { ...each, acknowledged: claim } : each));
-    await here.apply({ ...peer, spec: { ...spec, members } } as unknown as Parameters<Scene['apply']>[0]);
+    await mesh.acknowledge({ a: claim });
     await here.stable('mesh', 1, PATIENCE);
     expect(leafIn(here, 'a')).toBe(first.certificate.fingerprint);
 

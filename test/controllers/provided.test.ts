@@ -40,8 +40,15 @@ beforeEach(() => {
       key,
       Buffer.from(text).toString('base64'),
     ]);
-    const metadata = { name, namespace, uid: name, resourceVersion: String(found.version), labels: found.labels };
-    return Promise.resolve({ metadata, data: Object.fromEntries(data) } as unknown as T);
+    const metadata = {
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+      uid: name,
+      resourceVersion: String(found.version),
+      labels: found.labels,
+    };
+    const secret: KubeObject = { metadata, data: Object.fromEntries(data) };
+    return Promise.resolve(secret as T);
   };
   const version = (secret: string): string | null => {
     const name = secret.slice(secret.indexOf('/') + 1);

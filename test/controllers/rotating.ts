@@ -5,7 +5,7 @@ import { decodeLedger, type Ledger, type Rotation } from '../../src/api/ledger.t
 import { ANNOTATIONS, LABELS, LEDGER_KEY, ledgerSecretName, ROLES } from '../../src/api/names.ts';
 import { conditionOf } from './follow.ts';
 import { Member } from './member.ts';
-import { ca, certificate, type LiveSecret, peer, type Scene, textOf } from './scene.ts';
+import { type Acknowledgement, ca, certificate, type LiveSecret, peer, peerAt, type Scene, textOf } from './scene.ts';
 
 type CaSpec = NonNullable<Parameters<typeof ca>[1]>;
 type RotationSpec = NonNullable<CaSpec['rotation']>;
@@ -52,6 +52,12 @@ export class Mesh {
   /** The peer of these members, each at its port. */
   peer(names: readonly string[] = Object.keys(this.members)) {
     return peer('mesh', Object.fromEntries(names.map((name) => [name, this.member(name).port])), '5s');
+  }
+
+  /** Applies the peer with what somebody has seen of members. */
+  async acknowledge(claims: Readonly<Record<string, Acknowledgement>>): Promise<void> {
+    const at = Object.values(this.members).map(({ name, port }) => [name, { host: '127.0.0.1', port }] as const);
+    await this.scene.apply(peerAt('mesh', Object.fromEntries(at), '5s', claims));
   }
 
   member(name: string): Member {

@@ -71,10 +71,20 @@ export const peer = (
 };
 
 type Endpoint = NonNullable<Spec<'ReplicationPeer'>['members'][number]['endpoints']>[number];
-/** The same of members that are anywhere. */
-export const peerAt = (name: string, members: Readonly<Record<string, Endpoint>>, timeout = '2s') =>
+export type Acknowledgement = NonNullable<Spec<'ReplicationPeer'>['members'][number]['acknowledged']>;
+/** The same of members that are anywhere; `acknowledged`: what somebody has seen of some of them. */
+export const peerAt = (
+  name: string,
+  members: Readonly<Record<string, Endpoint>>,
+  timeout = '2s',
+  acknowledged: Readonly<Record<string, Acknowledgement>> = {},
+) =>
   manifest('ReplicationPeer', name, {
-    members: Object.entries(members).map(([member, endpoint]) => ({ name: member, endpoints: [endpoint] })),
+    members: Object.entries(members).map(([member, endpoint]) => ({
+      name: member,
+      endpoints: [endpoint],
+      ...(acknowledged[member] === undefined ? {} : { acknowledged: acknowledged[member] }),
+    })),
     probe: { interval: '1s', timeout },
   });
 
