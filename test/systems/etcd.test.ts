@@ -1,10 +1,11 @@
 /** What etcd makes of its files, and when. */
 import { beforeAll, describe, expect, test } from 'vitest';
-import { ROTATED, TwoGenerations } from '../probe/protocols/mesh.ts';
+import { TwoGenerations } from '../probe/protocols/mesh.ts';
 import { lacking } from '../support/packages.ts';
 import { proves } from '../targets/claims.ts';
 import { ETCD, Etcd } from './etcd.ts';
 import { Files } from './material.ts';
+import { expectSeenInEachStage } from './server.ts';
 
 const why = await lacking(...ETCD);
 
@@ -16,13 +17,7 @@ describe.skipIf(why !== null)(`etcd${why === null ? '' : ` ${why}`}`, () => {
   });
 
   test('is seen rightly in each stage, after a restart', proves('etcd', 'reload', 'probe'), async () => {
-    using files = new Files(mesh.stages[0]);
-    await using server = await Etcd.start('a', files.dir);
-    const seen = await mesh.rotate({ port: server.port, protocol: 'TLS' }, async (material) => {
-      files.write(material);
-      await server.reload();
-    });
-    expect(seen).toEqual(ROTATED);
+    await expectSeenInEachStage(mesh, (folder) => Etcd.start('a', folder));
   });
 
   test('without one it takes a new leaf, and is seen not to have taken a new CA', proves('etcd', 'probe'), async () => {

@@ -1,11 +1,12 @@
 /** What NATS makes of its files, and when. */
-import { beforeAll, describe, expect, test } from 'vitest';
-import { ROTATED, TwoGenerations } from '../probe/protocols/mesh.ts';
+import { beforeAll, describe, test } from 'vitest';
+import { TwoGenerations } from '../probe/protocols/mesh.ts';
 import { lacking } from '../support/packages.ts';
 import { proves } from '../targets/claims.ts';
 import { Files } from './material.ts';
 import { NATS, Nats } from './nats.ts';
 import { expectPageLoads } from './page.ts';
+import { expectSeenInEachStage } from './server.ts';
 
 const why = await lacking(...NATS);
 
@@ -17,13 +18,7 @@ describe.skipIf(why !== null)(`NATS${why === null ? '' : ` ${why}`}`, () => {
   });
 
   test('is seen rightly in each stage, after SIGHUP', proves('nats', 'reload', 'probe'), async () => {
-    using files = new Files(mesh.stages[0]);
-    await using server = await Nats.start('a', files.dir);
-    const seen = await mesh.rotate({ port: server.port, protocol: 'TLS' }, async (material) => {
-      files.write(material);
-      await server.reload();
-    });
-    expect(seen).toEqual(ROTATED);
+    await expectSeenInEachStage(mesh, (folder) => Nats.start('a', folder));
   });
 
   test('the loop of its page loads every version of its Secret', {

@@ -1,5 +1,8 @@
 /** What servers of real systems have in common, whatever they are told to begin, to load their files and to end. */
+import { expect } from 'vitest';
+import { ROTATED, type TwoGenerations } from '../probe/protocols/mesh.ts';
 import type { Instance } from './instance.ts';
+import { Files } from './material.ts';
 
 export abstract class Server {
   readonly instance: Instance;
@@ -38,4 +41,18 @@ export async function begun<S extends Server>(server: S, before = async (): Prom
     await server[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** Expects a server that loads the files of each stage of a rotation to be seen, each time, as what it has loaded. */
+export async function expectSeenInEachStage(
+  mesh: TwoGenerations,
+  start: (folder: string) => Promise<Server>,
+): Promise<void> {
+  using files = new Files(mesh.stages[0]);
+  await using server = await start(files.dir);
+  const seen = await mesh.rotate({ port: server.port, protocol: 'TLS' }, async (material) => {
+    files.write(material);
+    await server.reload();
+  });
+  expect(seen).toEqual(ROTATED);
 }
