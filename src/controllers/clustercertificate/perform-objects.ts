@@ -18,7 +18,8 @@ import { relabel } from '../shared/manifests.ts';
 import type { World } from '../shared/world.ts';
 import type { CertificateFacts, Issuing } from './facts.ts';
 import { objectKey, type MadeOutputs, type OutputData, type Outputs } from './outputs.ts';
-import { objectMetadata, type ObjectWork } from './plan-objects.ts';
+import { metadataOf } from './metadata.ts';
+import type { ObjectWork } from './plan-objects.ts';
 
 export interface ObjectTools {
   readonly client: Client;
@@ -80,7 +81,7 @@ async function write(
   signal: AbortSignal,
 ): Promise<void> {
   const { namespace } = certificate.metadata;
-  const { labels, annotations } = objectMetadata(certificate, ca, wish, object, epoch);
+  const { labels, annotations } = metadataOf(certificate, ca, wish, object, epoch, ROLES.output);
   const data = content ? (made?.objects.get(objectKey(object)) ?? null) : null;
   const listed = data === null ? {} : { [ANNOTATIONS.outputs]: [...data.keys()].join(',') };
   const metadata = { labels, annotations: { ...annotations, ...listed } };

@@ -1,5 +1,5 @@
 import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
-import { ANNOTATIONS, LABELS, MANAGED_BY, MEMBER_SECRET_TYPE } from '../../api/names.ts';
+import { ANNOTATIONS, LABELS, MANAGED_BY, MEMBER_SECRET_TYPE, ROLES } from '../../api/names.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { encodeBundle } from '../../pki/bundle.ts';
 import { PkiError } from '../../pki/errors.ts';
@@ -26,7 +26,8 @@ import { SECRETS } from '../shared/resources.ts';
 import type { View } from '../shared/view.ts';
 import type { CertificateFacts, Issuing } from './facts.ts';
 import { hasOutputs, type MadeOutputs, materialOf, type NamedPair, NOTHING_MADE, type Outputs } from './outputs.ts';
-import { secretMetadata, type Work } from './plan.ts';
+import { metadataOf } from './metadata.ts';
+import type { Work } from './plan.ts';
 
 export interface Tools {
   readonly client: Client;
@@ -222,7 +223,7 @@ async function write(
 ): Promise<MemberSecret> {
   const { certificate, secret } = facts;
   const epoch = files === null && secret !== null ? secret.epoch : ledger.epoch;
-  const { labels, annotations } = secretMetadata(certificate, facts.ca, wish, epoch);
+  const { labels, annotations } = metadataOf(certificate, facts.ca, wish, wish, epoch, ROLES.member);
   const metadata = {
     labels,
     annotations: {

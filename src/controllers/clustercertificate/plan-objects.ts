@@ -1,9 +1,8 @@
 import { ANNOTATIONS, ROLES } from '../../api/names.ts';
-import { refOf } from '../../runtime/client.ts';
-import type { LeafWish, ObjectWish } from '../shared/effective.ts';
+import type { ObjectWish } from '../shared/effective.ts';
 import { Refusal } from '../shared/refusal.ts';
 import type { OutputDigests } from '../shared/output-digests.ts';
-import { memberMetadata } from '../shared/manifests.ts';
+import { carries, metadataOf } from './metadata.ts';
 import type { OutputObject } from '../shared/kept-secrets.ts';
 import type { CertificateFacts } from './facts.ts';
 import { objectKey } from './outputs.ts';
@@ -38,8 +37,8 @@ export function planObjects({
   const work = wish.objects.flatMap((each): readonly ObjectWork[] => {
     const present = objects.find(({ object, meta }) => object === each.kind && meta.name === each.name) ?? null;
     const content = present === null || !sameDigests(present.outputs, outputs.objects.get(objectKey(each)));
-    const { labels, annotations } = objectMetadata(certificate, ca, wish, each, secret.epoch);
-    const marked = present !== null && has(present.labels, labels) && has(present.annotations, annotations);
+    const marked =
+      present !== null && carries(present, metadataOf(certificate, ca, wish, each, secret.epoch, ROLES.output));
     return content || !marked ? [{ kind: 'write', wish: each, present, content }] : [];
   });
   const asked = new Set(wish.objects.map(objectKey));
@@ -54,20 +53,4 @@ export function planObjects({
 
 function sameDigests(a: OutputDigests, b: OutputDigests | undefined): boolean {
   return a.size === b?.size && [...a].every(([key, digest]) => b.get(key) === digest);
-}
-
-function has(present: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>>): boolean {
-  return Object.entries(wanted).every(([key, value]) => present[key] === value);
-}
-
-/** All metadata of a further object but the list of its outputs: the user's, then ours. */
-export function objectMetadata(
-  { metadata }: CertificateFacts['certificate'],
-  ca: string,
-  { deletionPolicy }: LeafWish,
-  { labels, annotations }: ObjectWish,
-  epoch: number,
-) {
-  const ours = memberMetadata(refOf(ca), metadata.name, metadata.uid, deletionPolicy, epoch, ROLES.output);
-  return { labels: { ...labels, ...ours.labels }, annotations: { ...annotations, ...ours.annotations } };
 }

@@ -1,5 +1,5 @@
 import type { RosterEntry } from '../../api/ledger.ts';
-import { MEMBER_SECRET_TYPE, memberKey } from '../../api/names.ts';
+import { MEMBER_SECRET_TYPE, memberKey, ROLES } from '../../api/names.ts';
 import { rawSubjectOf } from '../../pki/issue.ts';
 import { sameKeySpec } from '../../pki/keys.ts';
 import { BACKDATE, type LeafWish } from '../shared/effective.ts';
@@ -14,7 +14,7 @@ import {
   type MemberContent,
   type MemberSecret,
 } from '../shared/kept-secrets.ts';
-import { memberMetadata } from '../shared/manifests.ts';
+import { carries, metadataOf } from './metadata.ts';
 import { refOf } from '../../runtime/client.ts';
 import type { CertificateFacts, Issuing } from './facts.ts';
 
@@ -396,19 +396,5 @@ function planRenewal(
 }
 
 function labelsMissing({ certificate, ca }: CertificateFacts, wish: LeafWish, secret: MemberSecret): boolean {
-  const { labels, annotations } = secretMetadata(certificate, ca, wish, secret.epoch);
-  const has = (present: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>>) =>
-    Object.entries(wanted).every(([key, value]) => present[key] === value);
-  return !has(secret.labels, labels) || !has(secret.annotations, annotations);
-}
-
-/** All metadata of a member's Secret: the user's, then ours. */
-export function secretMetadata(
-  { metadata }: CertificateFacts['certificate'],
-  ca: string,
-  wish: LeafWish,
-  epoch: number,
-) {
-  const ours = memberMetadata(refOf(ca), metadata.name, metadata.uid, wish.deletionPolicy, epoch);
-  return { labels: { ...wish.labels, ...ours.labels }, annotations: { ...wish.annotations, ...ours.annotations } };
+  return !carries(secret, metadataOf(certificate, ca, wish, wish, secret.epoch, ROLES.member));
 }
