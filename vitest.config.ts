@@ -24,7 +24,7 @@ export default defineConfig({
           include: ['test/**/*.cluster.test.ts'],
           globalSetup: ['test/support/shared-cluster.ts'],
           // They have processes of their own, whose waits must not starve: a few at a time, and after those that only compute.
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
           testTimeout: 120_000,
           hookTimeout: 120_000,

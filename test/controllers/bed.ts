@@ -10,6 +10,7 @@ import {
   type TestOperators,
   testOperators,
 } from '../support/operator.ts';
+import { waitedFor } from './follow.ts';
 import { Scene } from './scene.ts';
 
 export interface Bed {
@@ -56,15 +57,20 @@ export function testBed(namespaces: number, options: StartOptions = {}, cluster:
     return opened;
   };
 
+  beforeEach(({ onTestFailed }) =>
+    onTestFailed(({ task }) => {
+      const [error] = task.result?.errors ?? [];
+      const last = shared.operator === null ? [] : [`the operator's last lines: ${shared.operator.tail(4)}`];
+      if (error !== undefined) error.message = [error.message, ...waitedFor(), ...last].join('\n');
+    }),
+  );
+
   if (namespaces > 0) {
     beforeAll(async () => {
       free.push(...(await fresh(namespaces)));
       shared.installation = await operators.install([...free]);
       shared.operator = await shared.installation.start({ leaseSeconds: 60, ...options });
     });
-    beforeEach(({ onTestFailed }) =>
-      onTestFailed(() => void process.stderr.write(`the operator's last lines:\n${shared.operator?.tail(15) ?? ''}\n`)),
-    );
   }
 
   return {

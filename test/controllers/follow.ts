@@ -20,6 +20,13 @@ export interface FollowOptions {
   readonly namespace: string;
 }
 
+/** What is being waited for, by a description of what there is: a test that runs out of its own time has nothing else to tell. */
+const waits = new Map<string, () => string>();
+
+export function waitedFor(): readonly string[] {
+  return [...waits].map(([what, describe]) => `still waiting for ${what}. ${describe()}`);
+}
+
 export class Follow<T extends KubeObject> {
   /** In the order in which they came, since the start. */
   readonly versions: Version<T>[] = [];
@@ -88,9 +95,11 @@ export class Follow<T extends KubeObject> {
     }, timeoutMs);
     const off = this.onChange(check);
     check();
+    waits.set(what, () => this.describe());
     try {
       return await answer.promise;
     } finally {
+      waits.delete(what);
       clearTimeout(timer);
       off();
     }

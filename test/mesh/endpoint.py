@@ -17,6 +17,7 @@ import socket
 import ssl
 import threading
 import time
+import traceback
 from datetime import datetime, timezone
 
 CANARY = "replicert-canary"
@@ -202,8 +203,8 @@ class Endpoint:
                         secure.sendall(b"pong\n")
                     while said not in (b"", b"ping\n"):
                         said = secure.recv(64)  # Whoever closes on what it has not read breaks the connection.
-                except OSError:
-                    pass  # It went away.
+                except (OSError, ValueError):
+                    pass  # It went away, perhaps before the handshake.
 
     def count(self, what):
         with self.lock:
@@ -211,7 +212,16 @@ class Endpoint:
 
 
 def start(what, *args):
-    threading.Thread(target=what, args=args, daemon=True).start()
+    """Whatever ends for an error ends all: an endpoint that lives on but loads nothing, or takes nobody in, is no endpoint."""
+
+    def whole():
+        try:
+            what(*args)
+        except Exception:
+            traceback.print_exc()
+            os._exit(1)
+
+    threading.Thread(target=whole, daemon=True).start()
 
 
 def versions_of(text):

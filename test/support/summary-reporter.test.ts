@@ -44,10 +44,10 @@ describe('a run', () => {
     ['of passing tests', `test('a', () => {}); test('b', () => {});`, [], 0, '2 passed, 0 failed'],
     [
       'with a failed test',
-      `test('a', () => {}); test('b', () => { throw new Error('no\\nmore'); });`,
+      `test('a', () => {}); test('b', () => { throw new Error('no\\n  more', { cause: new Error('why') }); });`,
       [],
       1,
-      'failed: x.test.ts > b: no\n1 passed, 1 failed',
+      'failed: x.test.ts > b: no | more <- why\n1 passed, 1 failed',
     ],
     [
       'whose teardown fails',

@@ -29,7 +29,7 @@ export interface Summary {
   readonly skipped: number;
 }
 
-type Message = { readonly message: string };
+type Message = { readonly message: string; readonly cause?: unknown };
 
 type CountedModule = {
   readonly relativeModuleId: string;
@@ -61,10 +61,21 @@ export function notRun(modules: readonly CountedModule[], filtered: boolean): re
   return [...counts].map(([name, count]) => `not run, ${count} ${count === 1 ? 'test' : 'tests'}: ${name}`);
 }
 
-/** A line for each failed test and each error that none owns (a file does not load, a hook threw), with the first line of what it says. */
+/** A record of a run may keep its end alone: what a failure says, and what caused it, has to be there. */
+const LONGEST_TOLD = 2_500;
+
+function told({ message, cause }: Message): string {
+  const lines = message.split('\n').map((each) => each.trim());
+  const own = lines.filter((each) => each !== '').join(' | ');
+  const short = own.length > LONGEST_TOLD ? `${own.slice(0, LONGEST_TOLD)} […]` : own;
+  const below = typeof cause === 'object' && cause !== null && 'message' in cause ? told(cause as Message) : null;
+  return below === null ? short : `${short} <- ${below}`;
+}
+
+/** A line for each failed test and each error that none owns (a file does not load, a hook threw), with what it says. */
 export function failures(modules: readonly CountedModule[], unhandledErrors: readonly Message[]): readonly string[] {
   const line = (what: string, error: Message | undefined) =>
-    `failed: ${what}: ${error?.message.split('\n')[0] ?? 'it never ended'}`;
+    `failed: ${what}: ${error === undefined ? 'it never ended' : told(error)}`;
   const inModules = modules.flatMap((module) => [
     ...module.errors().map((error) => line(module.relativeModuleId, error)),
     ...[...module.children.allTests()]

@@ -17,6 +17,8 @@ import { type Honours, nextAddress, uploadOf, VastCluster } from './vast.ts';
 
 const bed = testBed(4);
 const TIMEOUT = 300_000;
+/** For one rotation: less than a test has, or what was waited for would never be told. */
+const WAIT_MS = 120_000;
 const PASSPHRASE = 'open-sesame-of-vast';
 bed.operators.conceal(PASSPHRASE);
 
@@ -161,17 +163,17 @@ test("a stand-in by the vendor's document takes what is issued, its commands sho
   expect(here.ledger('mesh').rotation).toBeNull();
 
   await want(here, { generation: 2, ...STAGED });
-  await here.stable('mesh', 2, TIMEOUT);
+  await here.stable('mesh', 2, WAIT_MS);
   await want(here, { generation: 3, ...STAGED });
   await here.cas.until(
     'one member presents generation 3',
     () =>
       here.ledger('mesh').rotation?.stage === 'Roll' &&
       [...here.ledger('mesh').roster.values()].some(({ leaf }) => leaf === 3),
-    TIMEOUT,
+    WAIT_MS,
   );
   await want(here, { generation: 2, ...STAGED });
-  await here.stable('mesh', 2, TIMEOUT);
+  await here.stable('mesh', 2, WAIT_MS);
 
   const { broken, least } = arrays.links;
   console.log(
@@ -209,7 +211,7 @@ test.each([
     expect(given).toEqual(['Open']);
 
     await want(here, { generation: 1, ...STAGED });
-    await here.stable('mesh', 1, TIMEOUT);
+    await here.stable('mesh', 1, WAIT_MS);
     await sleep(1_000);
     const { broken, least } = arrays.links;
     expect(broken).toEqual([]);
