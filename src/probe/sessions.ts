@@ -73,6 +73,11 @@ class Session {
     this.#uses += 1;
   }
 
+  /** It was offered, and nobody knows whether that has arrived: as good as used. */
+  lost(): void {
+    if (this.#uses === 0) this.#uses = 1;
+  }
+
   /** Whether a server that refuses it now must have another reason than its age, or that it was used before. */
   tells(now: number): boolean {
     const spent = this.#version === 'TLSv1.3' && this.#uses === 1;
@@ -203,7 +208,6 @@ export class AddressSessions {
     if (given === null) return null;
     const before = known.witnesses.filter((session) => session.tells(this.#now()));
     const witnesses = before.length > 0 ? before.slice(0, MOST_OFFERED) : given.slice(0, 1);
-    known.witnesses = given;
     if (witnesses.length === 0) return known.bare > 1 ? 0 : 'again';
     const lifetime = longest([...witnesses, ...given].map(({ lifetimeMs }) => lifetimeMs));
     let missed = false;
@@ -214,9 +218,16 @@ export class AddressSessions {
         known.witnesses = [...(this.#givenBy(attempt) ?? []), ...given];
         return lifetime;
       }
-      if (attempt.outcome.kind === 'accepted') missed = true;
+      if (attempt.outcome.kind !== 'accepted') {
+        witness.lost();
+        break;
+      }
+      missed = true;
     }
     known.forgotten = missed;
+    // Where nobody answered they are still to tell: those of now know nothing of what was before.
+    const left = witnesses.filter((witness) => witness.tells(this.#now()));
+    known.witnesses = missed || left.length === 0 ? given : left;
     return missed ? 0 : lifetime;
   }
 }

@@ -254,3 +254,48 @@ test('sessions are of one mesh and one generation', async () => {
   expect(await at('ns/one', 'g2').judge(dropped, null, server.dial)).toEqual(SILENT);
   expect(await at('ns/one', 'g1').judge(dropped, null, server.dial)).toEqual(SILENT);
 });
+
+/** A server that has made new ticket keys between two looks, and in the one after that does not answer when a session is offered. */
+async function reloadsUnseen(version: TlsVersion, given: number): Promise<Resumption> {
+  const server = new Server(version);
+  let keys = 0;
+  const madeWith = new Map<Buffer, number>();
+  server.gives = () =>
+    Array.from({ length: given }, () => {
+      const made = session();
+      madeWith.set(made, keys);
+      return made;
+    });
+  const used = new Set<Buffer>();
+  const takesUp = (bytes: Buffer): boolean => {
+    const good = madeWith.get(bytes) === keys && !(version === 'TLSv1.3' && used.has(bytes));
+    used.add(bytes);
+    return good;
+  };
+  server.takesUp = takesUp;
+  server.renews = server.gives;
+  for (const _ of [1, 2]) expect(await server.judge()).toEqual({ answer: 'unknown', lifetimeMs: 7_200_000 });
+  keys = 1;
+  server.takesUp = (bytes) => (used.add(bytes), null);
+  expect(await server.judge()).toEqual({ answer: 'unknown', lifetimeMs: 7_200_000 });
+  server.takesUp = takesUp;
+  return server.judge();
+}
+
+test('a newer one that was offered in vain is offered again: those that came after it know nothing of what was before', async () => {
+  expect(await reloadsUnseen('TLSv1.2', 1)).toEqual(REFUSES);
+  // Whether that one use of it has arrived is not known, but there is another.
+  expect(await reloadsUnseen('TLSv1.3', 2)).toEqual(REFUSES);
+});
+
+test('TLS 1.3: a newer one that may have been used proves nothing, where there was no other', async () => {
+  const server = new Server('TLSv1.3');
+  const takesUp = once();
+  server.takesUp = takesUp;
+  for (const _ of [1, 2]) await server.judge();
+  // It arrives, but the answer does not.
+  server.takesUp = (bytes) => (takesUp(bytes), null);
+  await server.judge();
+  server.takesUp = takesUp;
+  expect(await server.judge()).toEqual({ answer: 'unknown', lifetimeMs: 7_200_000 });
+});
