@@ -261,15 +261,16 @@ class AddressProbe {
     const kept = sessions.kept.at(this.#address);
     const dial: Dial = (canary, version, session) => this.#dial(canary, { version, settleMs, session });
     const seen = this.#shown.get(dropped);
-    switch (trusts.get(sessions.generation)?.answer) {
-      case 'yes':
-        if (seen !== undefined) await kept.keep(dropped, seen, dial);
-        return null;
-      case 'no':
-        return sessions.dropping ? kept.judge(dropped, this.#staying(trusts), dial) : null;
-      default:
-        return null;
+    const staying = this.#staying(trusts);
+    const answer = trusts.get(sessions.generation)?.answer;
+    if (answer === 'yes') {
+      if (seen !== undefined) await kept.keep(dropped, seen, dial);
+    } else if (answer === 'no' && sessions.dropping) {
+      return kept.judge(dropped, staying, dial);
+    } else if (staying !== null) {
+      await kept.prepare(staying, !sessions.dropping, dial);
     }
+    return null;
   }
 
   #staying(trusts: ReadonlyMap<number, Trust>): Staying | null {

@@ -123,6 +123,20 @@ export class AddressSessions {
   }
 
   /**
+   * The server was not seen to accept the generation, and it is not the time to judge: makes what will tell whether it has forgotten what it
+   * gave until now. When it may be judged it may have loaded other files already.
+   * @param last whether what was made before gives way to it
+   */
+  async prepare(staying: Staying, last: boolean, dial: Dial): Promise<void> {
+    for (const version of VERSIONS) {
+      const known = this.#known[version];
+      if (!last && known.witnesses.some((session) => session.tells(this.#now()))) continue;
+      const given = await this.#given(version, staying.canary, staying.accepted, dial);
+      if (given !== null && given.length > 0) known.witnesses = given;
+    }
+  }
+
+  /**
    * The server refuses the generation in new handshakes: offers what was kept.
    * @param staying null: it was seen to accept no other generation
    */

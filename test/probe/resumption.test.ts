@@ -40,13 +40,13 @@ function trusting(...authorities: readonly SigningAuthority[]): Material {
 
 type Reached = Extract<EndpointObservation, { kind: 'reached' }>;
 
-async function probe(port: number, sessions: EndpointSessions): Promise<Reached> {
+async function probe(port: number, sessions: EndpointSessions, dropping = true): Promise<Reached> {
   const [seen] = await probeEndpoint({
     host: '127.0.0.1',
     port,
     timeoutMs: 5000,
     ...canaries,
-    sessions: { generation: 1, dropping: true, kept: sessions },
+    sessions: { generation: 1, dropping, kept: sessions },
     signal: AbortSignal.timeout(60_000),
   });
   if (seen?.kind !== 'reached') throw new Error(`not reached: ${seen?.message}`);
@@ -122,6 +122,25 @@ for (const { name, needs, start, remembers, resumes, lifetimeMs, forgettable = t
       await server.load(trusting(next));
       expect((await resumptionAt(server.port, sessions)).answer).toBe(remembers ? 'accepts' : 'refuses');
       await server.load(trusting(old, next));
+    });
+
+    test('where it has loaded other files before the first look that counts, is judged by the looks before', {
+      timeout: 60_000,
+    }, async () => {
+      // A rotation that appends generation 1 is turned round: nobody has seen it accepted, and the next files are there already.
+      await server.load(trusting(next));
+      const sessions = new EndpointSessions(Date.now);
+      for (const _ of [1, 2]) {
+        const { trusts, resumption } = await probe(server.port, sessions, false);
+        expect(trusts.get(1)?.answer).toBe('no');
+        expect(resumption).toBeNull();
+      }
+      await server.load(trusting(next));
+      const answer = (remembers || !forgettable) && resumes.length > 0 ? 'unknown' : 'refuses';
+      expect((await resumptionAt(server.port, sessions)).answer).toBe(answer);
+      if (answer === 'refuses' || !forgettable) return;
+      await server.cure();
+      expect(await resumptionAt(server.port, sessions)).toEqual({ answer: 'refuses' });
     });
 
     test('where none was kept, is judged by whether it has forgotten newer ones', { timeout: 60_000 }, async () => {

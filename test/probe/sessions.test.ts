@@ -220,6 +220,34 @@ test('where none was kept and the server still knows newer ones, it is told how 
   expect(await server.judge()).toEqual(REFUSES);
 });
 
+test('one that was made before it is to be judged tells whether it has loaded other files meanwhile', async () => {
+  const server = new Server();
+  const prepare = (last: boolean): Promise<void> =>
+    server.sessions.prepare({ canary: staying, accepted: server.accepted() }, last, server.dial);
+  await prepare(true);
+  expect(await server.judge()).toEqual(REFUSES);
+  // Each makes a new one before; then the first is as good as any, and it alone knows what was before it.
+  for (const [last, offered] of [
+    [true, 1],
+    [false, 0],
+  ] as const) {
+    const made: Buffer[] = [];
+    const other = new Server();
+    other.gives = () => [session()].map((each) => (made.push(each), each));
+    for (const _ of [1, 2])
+      await other.sessions.prepare({ canary: staying, accepted: other.accepted() }, last, other.dial);
+    other.takesUp = () => true;
+    await other.judge();
+    expect(other.offered).toEqual([made[offered]]);
+  }
+  // Whoever is seen to accept the generation may give more of it.
+  const again = new Server();
+  await again.sessions.prepare({ canary: staying, accepted: again.accepted() }, true, again.dial);
+  await again.sessions.keep(dropped, attempt('TLSv1.2', REFUSED), again.dial);
+  again.takesUp = () => true;
+  expect(await again.judge()).toMatchObject({ answer: 'unknown' });
+});
+
 test('a newer one that has only expired tells nothing', async () => {
   const server = new Server();
   const born = new Map<Buffer, number>();
