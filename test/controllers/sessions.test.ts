@@ -1,7 +1,13 @@
 /** What becomes known of TLS sessions from before a drop, look after look, and over a restart of the operator. */
 import { describe, expect, test } from 'vitest';
 import { adoptGeneration } from '../../src/rotation/stages.ts';
-import { emptyLedger, type GenerationRecord, type Ledger, type Rotation } from '../../src/api/ledger.ts';
+import {
+  emptyLedger,
+  type GenerationRecord,
+  type Ledger,
+  type RosterEntry,
+  type Rotation,
+} from '../../src/api/ledger.ts';
 import { memberKey } from '../../src/api/names.ts';
 import type { Resumption } from '../../src/probe/sessions.ts';
 import { type Profile, profileOf } from '../../src/profiles/index.ts';
@@ -23,14 +29,19 @@ const record = (number: number): GenerationRecord => ({
 });
 
 /** In a rotation from 1 to 2, or as told; b's Secret is to hold this bundle. */
-function ledger(stage: Rotation['stage'], bundle: readonly number[], more: Partial<Rotation> = {}): Ledger {
+function ledger(
+  stage: Rotation['stage'],
+  bundle: readonly number[],
+  more: Partial<Rotation> = {},
+  grant: RosterEntry['grant'] = 'Open',
+): Ledger {
   const one = adoptGeneration(emptyLedger('2026-10-01T00:00:00Z'), 1, record(1), NOW);
   const two = adoptGeneration(one, 2, record(2), NOW);
   if (two.rotation === null) throw new Error('nothing rotates');
   return {
     ...two,
     rotation: { ...two.rotation, stage, ...more },
-    roster: new Map([[NAME, { uid: 'uid', leaf: 2, bundle, since: 3, grant: 'Open' as const }]]),
+    roster: new Map([[NAME, { uid: 'uid', leaf: 2, bundle, since: 3, grant }]]),
   };
 }
 
@@ -180,6 +191,23 @@ describe('a generation that its Secret has never held', () => {
     const b = new Looks();
     expect(b.look(refused, append([1])).resumed).toEqual([2]);
     expect(b.look({ ...refused, resumption: UNKNOWN }, back).resumed).toEqual([2]);
+  });
+
+  test('nor need it where it was not looked at before, as long as its turn has not come', () => {
+    const turned = (bundle: readonly number[], grant: RosterEntry['grant']): number[] => {
+      const { rotation } = back;
+      return new Looks().look({ ...refused, resumption: UNKNOWN }, ledger('Drop', bundle, rotation ?? {}, grant))
+        .resumed;
+    };
+    expect(turned([1], null)).toEqual([2]);
+    // What was on its way may have arrived, and gone.
+    expect(turned([1, 2], 'Reversed')).toEqual([]);
+    expect(turned([1], 'Reopened')).toEqual([]);
+    expect(turned([1, 2], null), 'it was granted, and proven').toEqual([]);
+    expect(
+      new Looks().look({ ...REFUSED, resumption: UNKNOWN }, ledger('Drop', [2], {}, null)).resumed,
+      'forward',
+    ).toEqual([]);
   });
 
   test('is another thing once it was granted', () => {

@@ -49,6 +49,8 @@ export function sessionsSeen(
     if (sessions?.generation === generation && sessions.accepted) return false;
     if (seen?.refuses?.resumed?.includes(generation) === true) return true;
     if (rotation !== null && generation === justMade(rotation)) return true;
+    if (rotation !== null && generation === takenBack(rotation) && roster.get(member.certificate)?.grant === null)
+      return true;
     if (sessions?.generation !== generation || !verdict.refuses.has(generation)) return false;
     return verdict.resumption?.answer === 'refuses' || hasExpired(sessions, observedAt);
   };
@@ -62,6 +64,13 @@ export function sessionsSeen(
 function justMade({ direction, stage, startedAt, since, to }: Rotation): number | null {
   return direction === 'Forward' && stage === 'Append' && since === startedAt ? to : null;
 }
+
+/**
+ * The generation that a rollback drops, which members hold until it is their turn. Whoever does not, was not granted it when the rotation
+ * turned round, and has given no session of it; or it was proven to have dropped it, in a turn before.
+ */
+const takenBack = ({ direction, stage, from }: Rotation): number | null =>
+  direction === 'Backward' && stage === 'Drop' ? from : null;
 
 const hasExpired = ({ expireBy }: NonNullable<Seen['sessions']>, now: number): boolean =>
   expireBy !== undefined && now >= Date.parse(expireBy);
