@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type Doubt, doubtAfter, doubted, doubtIn } from '../../src/controllers/replicationpeer/doubt.ts';
+import { type Doubt, doubtAfter, doubted, doubtIn, knownIn } from '../../src/controllers/replicationpeer/doubt.ts';
 import type { Seen } from '../../src/controllers/replicationpeer/observe.ts';
 
 const GOOD: Seen = {
@@ -25,7 +25,7 @@ function believed(...looks: readonly (readonly [seen: Seen, mixed: boolean])[]):
   let doubt: Doubt | null = null;
   return looks.map(([each, mixed]) => {
     const seen: Seen = mixed ? { ...each, reason: 'Unsteady' } : each;
-    doubt = doubtAfter(doubt, seen);
+    doubt = doubtAfter(doubt, seen, null);
     const { reason, trusts } = doubt === null ? seen : doubted(seen, doubt);
     return `${reason} ${trusts?.listening.join()}`.trim();
   });
@@ -65,17 +65,19 @@ test('another revision of its Secret is another question', () => {
 });
 
 test('the message says how many looks are needed, and what to do', () => {
-  expect(doubted(GOOD, { revision: 'r1', left: 2 }).message).toMatch(
+  expect(doubted(GOOD, { revision: 'r1', left: 2, resumed: [] }).message).toMatch(
     /^b gave different answers a moment ago, and is believed after 2 more looks .* name each in spec\.members\[\]\.endpoints\.$/,
   );
-  expect(doubted(GOOD, { revision: 'r1', left: 1 }).message).toContain('one more look in which it does not');
+  expect(doubted(GOOD, { revision: 'r1', left: 1, resumed: [] }).message).toContain(
+    'one more look in which it does not',
+  );
 });
 
 test.each(['Unsteady', 'NotPresented', 'NoSessionKept', 'StillResumed', 'Inconclusive'] as const)(
   'a yes is none in whatever look: %s',
   (reason) => {
     const lucky: Seen = { ...GOOD, refuses: { fresh: [], resumed: [3] }, reason };
-    const doubt = doubtAfter(null, { ...lucky, reason: 'Unsteady' });
+    const doubt = doubtAfter(null, { ...lucky, reason: 'Unsteady' }, null);
     if (doubt === null) throw new Error('no doubt');
     const { presents, trusts, refuses } = doubted(lucky, doubt);
     expect({ trusts, refuses }).toEqual({
@@ -88,7 +90,34 @@ test.each(['Unsteady', 'NotPresented', 'NoSessionKept', 'StillResumed', 'Inconcl
 );
 
 test('an operator that was started anew doubts whom its status calls unsteady', () => {
-  expect(doubtIn({ ...GOOD, reason: 'Unsteady' })).toEqual({ revision: 'r1', left: 3 });
+  expect(doubtIn({ ...GOOD, reason: 'Unsteady' })).toEqual({ revision: 'r1', left: 3, resumed: [] });
   expect(doubtIn(LAGGING)).toBeNull();
   expect(doubtIn(null)).toBeNull();
+});
+
+/** What counts of sessions, look after look, of which the first is mixed; `dead`: whose sessions it could then be known of, if they were before. */
+function resumedIn(before: readonly number[], ...dead: readonly (readonly number[])[]): readonly unknown[] {
+  let doubt: Doubt | null = null;
+  let counted: Seen | null = { ...GOOD, refuses: { fresh: [], resumed: [...before] } };
+  return dead.map((generations, index) => {
+    const known = knownIn(counted, doubt);
+    const resumed = generations.filter((each) => known?.refuses?.resumed?.includes(each) === true);
+    const seen: Seen = { ...GOOD, refuses: { fresh: [], resumed }, reason: index === 0 ? 'Unsteady' : 'Verified' };
+    doubt = doubtAfter(doubt, seen, known);
+    counted = doubt === null ? seen : doubted(seen, doubt);
+    return counted.refuses?.resumed;
+  });
+}
+
+test('what was known of sessions before does not count meanwhile, and is known again afterwards', () => {
+  expect(resumedIn([2], [2], [2], [2], [2])).toEqual([[], [], [], [2]]);
+  expect(resumedIn([2], [2], [2], [], [2]), 'disproven meanwhile').toEqual([[], [], [], []]);
+  expect(resumedIn([], [2], [2], [2], [2]), 'never known').toEqual([[], [], [], []]);
+});
+
+test('what is seen of sessions in a doubt is not known by it', () => {
+  const doubt = doubtAfter(null, { ...GOOD, refuses: { fresh: [], resumed: [3] }, reason: 'Unsteady' }, GOOD);
+  expect(doubt?.resumed).toEqual([]);
+  expect(knownIn(null, doubt)).toBeNull();
+  expect(knownIn(LAGGING, null)).toBe(LAGGING);
 });

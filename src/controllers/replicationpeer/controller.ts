@@ -18,12 +18,13 @@ import { Refusal } from '../shared/refusal.ts';
 import { writeStatus } from '../shared/status.ts';
 import { memberKeyOf, objectOf } from '../shared/kept.ts';
 import type { World } from '../shared/world.ts';
-import { type Doubt, doubtAfter, doubted, doubtIn } from './doubt.ts';
+import { type Doubt, doubtAfter, doubted, doubtIn, knownIn } from './doubt.ts';
 import {
   endpointKey,
   endpointsOf,
   observe,
   type PeerFacts,
+  type PeerMember,
   profileOfMember,
   resolveCa,
   type Seen,
@@ -130,18 +131,23 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     const wrong = clock.refusal();
     if (wrong !== null) return blind(wrong, peer.status?.members);
     // Read before the first probe: what is seen answers the question of this epoch and this revision.
-    const facts = observe(world, peer, ca, await ledgers.live(ca));
-    if (facts === null) {
+    const observed = observe(world, peer, ca, await ledgers.live(ca));
+    if (observed === null) {
       // Evidence is ordered by the epochs of the ledger: of one that comes from a backup it would be from the future.
       const why = `ReplicationCA ${keyOf(ca)} has no signer, or no ledger that can be used; see its conditions.`;
       return blind(new Refusal('CANotReady', why), []);
     }
-    if (facts.ledger.rotation === null) sessions.forget(keyOf(ca));
+    if (observed.ledger.rotation === null) sessions.forget(keyOf(ca));
     const rounds = dark.get(key) ?? new Map<string, Round>();
     dark.set(key, rounds);
+    const known = (member: PeerMember): PeerMember => ({
+      ...member,
+      seen: knownIn(member.seen, rounds.get(member.name)?.doubt ?? null),
+    });
+    const facts: PeerFacts = { ...observed, members: observed.members.map(known) };
     const questions = planQuestions(facts, new Map([...rounds].map(([name, { count }]) => [name, count])));
     const seen = new Map<string, Seen>();
-    for (const member of facts.members)
+    for (const member of observed.members)
       if (member.seen !== null) seen.set(member.name, seenBefore(member, member.seen));
     let answers: Answer[];
     try {
@@ -158,7 +164,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
       // Several passes may be given the same answer.
       const again = last?.began === began;
       const before = last === undefined ? doubtIn(question.member.seen) : last.doubt;
-      const doubt = again ? last.doubt : doubtAfter(before, answer);
+      const doubt = again ? last.doubt : doubtAfter(before, answer, question.member.seen);
       seen.set(name, doubt === null ? answer : doubted(answer, doubt));
       if (again) continue;
       const count = answer.reason === 'Verified' ? 0 : (last?.count ?? 0) + (reached ? 1 : 0);

@@ -13,19 +13,38 @@ export interface Doubt {
   readonly revision: string | undefined;
   /** Looks that are still needed. */
   readonly left: number;
+  /**
+   * Generations of which it was known before, and was not disproven since, that no session is taken up. Nobody could find that out again:
+   * there may have been no session ever, and what was kept may have expired.
+   */
+  readonly resumed: readonly number[];
 }
 
-/** @param seen as it was seen, not as it counts */
-export function doubtAfter(before: Doubt | null, { revision, reason }: Seen): Doubt | null {
-  if (reason === 'Unsteady') return { revision, left: ALIKE };
+/**
+ * @param seen as it was seen, not as it counts
+ * @param known what was known before, see `knownIn`
+ */
+export function doubtAfter(
+  before: Doubt | null,
+  { revision, reason, refuses }: Seen,
+  known: Seen | null,
+): Doubt | null {
+  const resumed = (known?.refuses?.resumed ?? []).filter((each) => refuses?.resumed?.includes(each) === true);
+  if (reason === 'Unsteady') return { revision, left: ALIKE, resumed };
   if (before === null || before.revision !== revision) return null;
   const left = reason === 'Verified' ? before.left - 1 : before.left;
-  return left === 0 ? null : { revision, left };
+  return left === 0 ? null : { revision, left, resumed };
 }
 
 /** What is left of a doubt when the operator was started anew: only what the status says. */
 export function doubtIn(before: Seen | null): Doubt | null {
-  return before?.reason === 'Unsteady' ? { revision: before.revision, left: ALIKE } : null;
+  return before?.reason === 'Unsteady' ? { revision: before.revision, left: ALIKE, resumed: [] } : null;
+}
+
+/** What was known before the next look: what stands in status, and what a doubt keeps from counting but has not disproven. */
+export function knownIn(seen: Seen | null, doubt: Doubt | null): Seen | null {
+  if (seen?.refuses === undefined || doubt === null) return seen;
+  return { ...seen, refuses: { fresh: seen.refuses.fresh, resumed: [...doubt.resumed] } };
 }
 
 /**
