@@ -12,6 +12,7 @@ import errno
 import hashlib
 import json
 import os
+import queue
 import signal
 import socket
 import ssl
@@ -224,6 +225,14 @@ def start(what, *args):
     threading.Thread(target=whole, daemon=True).start()
 
 
+def has_come(signals, within_s):
+    try:
+        signals.get(timeout=within_s)
+        return True
+    except queue.Empty:
+        return False
+
+
 def versions_of(text):
     found = [each for each in VERSIONS if each in text.split(",")]
     if len(found) != len(text.split(",")):
@@ -254,12 +263,13 @@ def main():
     options = parser.parse_args()
 
     endpoint = Endpoint(options)
-    ended = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    # Not an Event: its lock may be held by this very thread when the signal comes, and then it waits for itself.
+    ended = queue.SimpleQueue()
+    signal.signal(signal.SIGTERM, lambda *_: ended.put(None))
     start(endpoint.follow, options.listen)
     for edge in endpoint.edges.values():
         start(edge.run, lambda: endpoint.current, options.every / 1000)
-    while not ended.wait(options.report / 1000):
+    while not has_come(ended, options.report / 1000):
         endpoint.report()
     endpoint.report(final=True)
     # Partners are ended at the same time: none may see us gone before its own last report.
