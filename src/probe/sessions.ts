@@ -114,11 +114,13 @@ export class AddressSessions {
 
   /** The server accepts the generation: keeps what it gives, by one more handshake where it speaks both versions. */
   async keep(dropped: Canary, accepted: Attempt, dial: Dial): Promise<void> {
-    this.#acceptsAgain();
     for (const version of VERSIONS) {
       const known = this.#known[version];
-      const given = await this.#given(version, dropped, accepted, dial);
-      known.kept = [...(given ?? []), ...known.kept].slice(0, MOST_KEPT);
+      known.forgotten = false;
+      const given = (await this.#given(version, dropped, accepted, dial)) ?? [];
+      known.kept = [...given, ...known.kept].slice(0, MOST_KEPT);
+      // One that loads other files in this moment gives no more of the generation: then only what it gave before can tell.
+      if (given.length > 0) known.witnesses = [];
     }
   }
 

@@ -248,6 +248,31 @@ test('one that was made before it is to be judged tells whether it has loaded ot
   expect(await again.judge()).toMatchObject({ answer: 'unknown' });
 });
 
+test('a server that loads its files while its sessions are kept is judged by those that it gave before', async () => {
+  let keys = 0;
+  let accepts = true;
+  const sessions = new AddressSessions(() => 1_000_000);
+  const madeWith = new Map<Buffer, number>();
+  const dial: Dial = async (canary, version, bytes) => {
+    const made = session();
+    madeWith.set(made, keys);
+    if (bytes !== undefined && madeWith.get(bytes) === keys)
+      return attempt(version, FINISHED, { resumed: true, sessions: [made] });
+    const outcome = canary === staying || accepts ? FINISHED : REFUSED;
+    return attempt(version, outcome, { sessions: outcome === FINISHED ? [made] : [] });
+  };
+  const judge = async (): Promise<Resumption> =>
+    sessions.judge(dropped, { canary: staying, accepted: await dial(staying, 'TLSv1.2') }, dial);
+  accepts = false;
+  expect(await judge()).toEqual({ answer: 'unknown', lifetimeMs: 7_200_000 });
+  [keys, accepts] = [1, true];
+  const accepted = await dial(dropped, 'TLSv1.2');
+  [keys, accepts] = [2, false];
+  // In TLS 1.3 it refuses already.
+  await sessions.keep(dropped, accepted, dial);
+  expect(await judge()).toEqual(REFUSES);
+});
+
 test('a newer one that has only expired tells nothing', async () => {
   const server = new Server();
   const born = new Map<Buffer, number>();
