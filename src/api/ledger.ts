@@ -47,11 +47,16 @@ export interface RosterEntry {
   readonly grant: Grant | null;
 }
 
+/** Stages of a rotation in which both generations are trusted for a while. */
+export type StagedStage = 'Append' | 'Roll' | 'Drop';
+/** Stages of one in which all change at one time. */
+export type LockstepStage = 'Prepare' | 'Swap';
+
 export interface Rotation {
   readonly from: number;
   readonly to: number;
   readonly direction: 'Forward' | 'Backward';
-  readonly stage: 'Append' | 'Roll' | 'Drop';
+  readonly stage: StagedStage | LockstepStage;
   /** When the rotation began, RFC 3339. */
   readonly startedAt: string;
   /** When the stage began, RFC 3339. */
@@ -187,7 +192,7 @@ const headSchema = z.strictObject({
       from: generationNumber,
       to: generationNumber,
       direction: z.enum(['Forward', 'Backward']),
-      stage: z.enum(['Append', 'Roll', 'Drop']),
+      stage: z.enum(['Append', 'Roll', 'Drop', 'Prepare', 'Swap']),
       startedAt: instant,
       since: instant,
       provenSince: instant.nullable(),
@@ -234,12 +239,15 @@ function checkRotation(
   }
   if (direction === 'Forward' ? from >= to : from <= to)
     throw new LedgerError(`${route}: the numbers go the other way`);
-  const wanted = stage === 'Append' ? from : to;
+  if (stage === 'Prepare' && direction === 'Backward')
+    throw new LedgerError(`${route}: nothing is prepared on the way back`);
+  const wanted = stage === 'Append' || stage === 'Prepare' ? from : to;
   if (signer !== wanted) throw new LedgerError(`${route}: the signer must be ${wanted}, not ${signer}`);
-  const fromTrusted = bundle.includes(from);
-  if (stage === 'Drop' ? fromTrusted : !fromTrusted || !bundle.includes(to)) {
+  const both = stage === 'Append' || stage === 'Roll';
+  const other = signer === from ? to : from;
+  if (both ? !bundle.includes(from) || !bundle.includes(to) : bundle.includes(other)) {
     throw new LedgerError(
-      `${route}: the bundle must ${stage === 'Drop' ? `not hold ${from}` : `hold both`}, it is ${shown(bundle)}`,
+      `${route}: the bundle must ${both ? `hold both` : `not hold ${other}`}, it is ${shown(bundle)}`,
     );
   }
   if (provenEpoch > epoch) throw new LedgerError(`${route}: provenEpoch ${provenEpoch} is above the epoch, ${epoch}`);

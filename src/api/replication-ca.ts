@@ -118,15 +118,20 @@ const maxConcurrent = withRules(
   },
 );
 
-const APPROVABLE = ['Roll', 'Drop'] as const;
+const APPROVABLE = ['Roll', 'Drop', 'Swap'] as const;
 const approval = z.object({
   required: atomic(z.enum(APPROVABLE), 1, APPROVABLE.length).describe(
-    'Stages that are entered only with approval: Roll, Drop. Required. Example: [Roll, Drop]',
+    'Stages that are entered only with approval: Roll, Drop; Swap, which is with strategy Lockstep, waits for it in any case. ' +
+      'Required. Example: [Roll, Drop]',
   ),
   upTo: z
     .object({
       generation: generationNumber().describe('The generation that the rotation leads to. Required. Example: 2'),
-      stage: z.enum(APPROVABLE).describe('The last stage that may be entered: Roll or Drop. Required. Example: Roll'),
+      stage: z
+        .enum(APPROVABLE)
+        .describe(
+          'The last stage that may be entered: Roll or Drop; Swap with strategy Lockstep. Required. Example: Roll',
+        ),
     })
     .optional()
     .describe(
@@ -135,7 +140,7 @@ const approval = z.object({
     ),
 });
 
-const STRATEGIES = ['Staged'] as const;
+const STRATEGIES = ['Staged', 'Lockstep'] as const;
 
 const rotation = z.object({
   generation: generationNumber()
@@ -149,8 +154,10 @@ const rotation = z.object({
     .enum(STRATEGIES)
     .optional()
     .describe(
-      'Staged says that every member honours all CAs of its bundle, so that the old CA and the new one can be trusted side by side. A ' +
-        'rotation cannot begin without. Default: by the profile; generic: Staged, vast: none, for it is not documented. Example: Staged',
+      'Staged: every member honours all CAs of its bundle, so the old CA and the new one are trusted side by side for a while, and no link ' +
+        'breaks. Lockstep, for members that honour one CA only: once all are seen to be well and approval says Swap, all change at one time, ' +
+        'and links are down until the last one has. Counts for the next rotation, which does not begin without. ' +
+        'Default: by the profile; generic: Staged, vast: none, for it is not documented. Example: Lockstep',
     ),
   maxConcurrent: maxConcurrent
     .optional()
@@ -258,9 +265,19 @@ const spec = withRules(
 );
 
 /** Phases, for display. Decisions are read from the ledger, never from here. */
-const PHASES = ['Pending', 'Stable', 'Appending', 'Rolling', 'Dropping', 'Stalled', 'Terminating'] as const;
+const PHASES = [
+  'Pending',
+  'Stable',
+  'Appending',
+  'Rolling',
+  'Dropping',
+  'Preparing',
+  'Swapping',
+  'Stalled',
+  'Terminating',
+] as const;
 const DIRECTIONS = ['Forward', 'Backward'] as const;
-const STAGES = ['Append', 'Roll', 'Drop'] as const;
+const STAGES = ['Append', 'Roll', 'Drop', 'Prepare', 'Swap'] as const;
 /** What a generation is to the mesh at the moment. */
 const GENERATION_ROLES = ['Next', 'Signer', 'Old'] as const;
 /** Most members that a status lists one by one. */
@@ -348,7 +365,8 @@ const status = z.object({
         .enum(STAGES)
         .optional()
         .describe(
-          'Append (trust the next), Roll (re-issue) or Drop (stop trusting the old). Default: none while stable. Example: Roll',
+          'Append (trust the next), Roll (re-issue) or Drop (stop trusting the old); with strategy Lockstep, Prepare or Swap (all change at ' +
+            'one time). Default: none while stable. Example: Roll',
         ),
       startedAt: instant().optional().describe('When the rotation began, RFC 3339. Default: none while stable.'),
       stageStartedAt: instant().optional().describe('When the stage began, RFC 3339. Default: none while stable.'),

@@ -62,14 +62,16 @@ const endpoint = z.object({
 });
 
 const PROOFS = ['Handshake', 'Acknowledge'] as const;
-const STAGES = ['Append', 'Roll', 'Drop'] as const;
+const STAGES = ['Append', 'Roll', 'Drop', 'Prepare', 'Swap'] as const;
 
 const acknowledged = z.object({
   revision: text(64).describe(
     "Revision of the member's Secret that it was seen to use, as in status.revision of its ClusterCertificate. Required. Example: 3f2a9c1b",
   ),
   generation: whole(1, MAX_GENERATION).describe('The generation that the rotation leads to. Required. Example: 2'),
-  stage: z.enum(STAGES).describe('The stage of the rotation: Append, Roll or Drop. Required. Example: Append'),
+  stage: z
+    .enum(STAGES)
+    .describe('The stage of the rotation: Append, Roll, Drop, Prepare or Swap. Required. Example: Append'),
   by: text(253).describe('Who has seen it: a claim, nobody checks it. Required. Example: jane@example.com'),
   reason: text(MAX_MESSAGE).describe('How it was seen. Required. Example: restarted by hand, log of 10:32'),
   expires: instant().describe('Until when it counts, RFC 3339. Required. Example: 2026-12-01T00:00:00Z'),

@@ -68,6 +68,8 @@ export const CONDITION_REASONS = {
   RollingBack: 'The rotation goes back to where it came from; it waits until that was seen at every member.',
   WaitingForApproval: 'Proven; the next stage is entered with spec.rotation.approval.upTo.',
   Paused: 'spec.rotation.paused holds the rotation.',
+  Interrupted:
+    'All members change at one time (strategy Lockstep): links are down until every member was seen to have changed.',
   Soaking: 'Proven; spec.rotation.soak has not passed yet.',
   // Delivered
   Presented: 'Delivered: a probe saw this leaf.',

@@ -66,7 +66,7 @@ export const a9s: Profile = {
   },
   // Only the broker puts certificates into an instance, and nobody from outside sees whether clients trust the new CA.
   protocol: null,
-  acknowledgedWhen: { Append: BOUND, Roll: UPDATED, Drop: BOUND },
+  acknowledgedWhen: { Append: BOUND, Roll: UPDATED, Drop: BOUND, Prepare: UPDATED, Swap: BOUND },
 };
 
 /** Names of the leaves that an instance needs, the first in tls.crt and tls.key. */

@@ -25,7 +25,7 @@ export const drbd: Profile = {
   bundleOrder: 'IssuerFirst',
   // A connection begins with a packet of DRBD's own: nobody else can shake hands there.
   protocol: null,
-  acknowledgedWhen: { Append: SEEN, Roll: SEEN, Drop: SEEN },
+  acknowledgedWhen: { Append: SEEN, Roll: SEEN, Drop: SEEN, Prepare: SEEN, Swap: SEEN },
 };
 
 function tlshdConf({ mesh, subject, parameters }: MemberRequest): string {

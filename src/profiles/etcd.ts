@@ -8,5 +8,11 @@ export const etcd: Profile = {
   ...generic,
   name: 'etcd',
   // A leaf it reads for each handshake.
-  acknowledgedWhen: { Append: RESTARTED, Roll: 'its files have changed', Drop: RESTARTED },
+  acknowledgedWhen: {
+    Append: RESTARTED,
+    Roll: 'its files have changed',
+    Drop: RESTARTED,
+    Prepare: 'its files have changed',
+    Swap: RESTARTED,
+  },
 };

@@ -18,7 +18,7 @@ export const generic: Profile = {
   bundle: 'honoured',
   protocol: 'TLS',
   port: null,
-  acknowledgedWhen: { Append: USES, Roll: USES, Drop: USES },
+  acknowledgedWhen: { Append: USES, Roll: USES, Drop: USES, Prepare: USES, Swap: USES },
   trustStores: 'shared',
   reload: 'make the member reload its files',
   quietInterval: 600_000,

@@ -7,5 +7,5 @@ const LOADED = 'it was reloaded (SIGHUP) since its files changed';
 export const nats: Profile = {
   ...generic,
   name: 'nats',
-  acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: LOADED },
+  acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: LOADED, Prepare: LOADED, Swap: LOADED },
 };

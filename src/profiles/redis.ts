@@ -7,5 +7,5 @@ const LOADED = 'CONFIG SET has read its files since they changed';
 export const redis: Profile = {
   ...generic,
   name: 'redis',
-  acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: LOADED },
+  acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: LOADED, Prepare: LOADED, Swap: LOADED },
 };

@@ -16,8 +16,19 @@ export function contentOf(rotation: Pick<Rotation, 'from' | 'to' | 'stage'>): Co
     case 'Roll':
       return { leaf: to, bundle: both };
     case 'Drop':
+    case 'Swap':
       return { leaf: to, bundle: [to] };
+    case 'Prepare':
+      return { leaf: from, bundle: [from] };
   }
+}
+
+/**
+ * Whether nobody is ever to trust two generations: for members that honour one CA only. Then leaf and bundle change together, everybody's at
+ * one time, and links between who has changed and who has not are down meanwhile: announced, approved, and over when it is proven.
+ */
+export function isLockstep({ stage }: Pick<Rotation, 'stage'>): boolean {
+  return stage === 'Prepare' || stage === 'Swap';
 }
 
 export function sameBundle(a: readonly number[], b: readonly number[]): boolean {

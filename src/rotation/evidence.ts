@@ -32,7 +32,13 @@ export function proofOf(rotation: Rotation): readonly Question[] {
     case 'Roll':
       return [trusts, presents];
     case 'Drop':
+    case 'Swap':
       return [trusts, presents, { kind: 'refuses', generation: rotation.from }];
+    case 'Prepare':
+      return [
+        { kind: 'trusts', generation: rotation.from },
+        { kind: 'presents', generation: rotation.from },
+      ];
   }
 }
 
@@ -45,6 +51,10 @@ export function proofOfReopened(rotation: Rotation): readonly Question[] {
 export function neededForGrant(rotation: Rotation): readonly Question[] {
   switch (rotation.stage) {
     case 'Append':
+      return [];
+    // Links are down until the last one has changed: to wait for one of them would only make that longer.
+    case 'Prepare':
+    case 'Swap':
       return [];
     case 'Roll':
       return [{ kind: 'trusts', generation: rotation.to }];

@@ -96,7 +96,7 @@ export interface GenerationFact {
 }
 
 /** A stage that can wait for approval before it is entered. */
-export type Approvable = 'Roll' | 'Drop';
+export type Approvable = 'Roll' | 'Drop' | 'Swap';
 
 /** `spec.rotation.approval`. */
 export interface Approval {
@@ -111,6 +111,8 @@ export interface Wish {
   readonly generation: number | null;
   readonly renewBefore: number;
   readonly soak: number;
+  /** How a rotation that begins now gets there. */
+  readonly strategy: 'Staged' | 'Lockstep';
   readonly maxConcurrent: number | `${number}%`;
   /** Nothing is granted, entered, started or turned round. */
   readonly paused: boolean;

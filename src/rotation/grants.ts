@@ -1,8 +1,8 @@
 import type { Ledger, RosterEntry, Rotation } from '../api/ledger.ts';
-import { contentOf, sameBundle } from './content.ts';
+import { contentOf, isLockstep, sameBundle } from './content.ts';
 import { ask, type Finding, neededForGrant, OK, proofOf, proofOfReopened } from './evidence.ts';
 import type { Blocker, CertificateFact, Facts, MemberKey, SecretFact } from './facts.ts';
-import { cut, inventory } from './matrix.ts';
+import { cut, inventory, unfit } from './matrix.ts';
 import { names, type Story } from './story.ts';
 
 /** A rotating ledger. */
@@ -38,7 +38,13 @@ function findProof(facts: Facts, rotation: Rotation, member: MemberKey, entry: R
   const { barred, secret } = certificate;
   if (barred !== null && (isWaiting(entry) || secret === null || !written(secret, entry)))
     return barredBy(barred, member, entry);
-  const lack = isWaiting(entry) ? lackOf(certificate, contentOf(rotation).leaf) : null;
+  // What is brought must be there before the gap begins.
+  const lack =
+    rotation.stage === 'Prepare'
+      ? lackOf(certificate, rotation.to)
+      : isWaiting(entry)
+        ? lackOf(certificate, contentOf(rotation).leaf)
+        : null;
   if (lack !== null) return { ok: false, contrary: false, ...lack };
   if (isWaiting(entry)) {
     const message =
@@ -93,6 +99,8 @@ export function proveGrants(rotating: Rotating, findings: Findings, epoch: numbe
     Append: `to trust generation ${to}`,
     Roll: `to present its leaf of generation ${to}`,
     Drop: `to refuse generation ${from}`,
+    Prepare: `to present its leaf of generation ${from}`,
+    Swap: `to present its leaf of generation ${to}, and to refuse generation ${from}`,
   }[stage];
   for (const [member] of proven) {
     const finding = findings.get(member);
@@ -123,6 +131,7 @@ export function chooseGrants(facts: Facts, rotating: Rotating, findings: Finding
   const room = Math.max(0, concurrency(facts, roster.size) - open - reversed);
   const held = new Map<MemberKey, Finding & { ok: false }>();
   if (waiting.length === 0) return { members: [], held, claims: [] };
+  if (isLockstep(rotation)) return together(facts, rotation, waiting, now);
 
   for (const [member, entry] of roster) {
     const finding = findings.get(member) ?? OK;
@@ -155,6 +164,19 @@ export function chooseGrants(facts: Facts, rotating: Rotating, findings: Finding
   };
   const waitsFor = (grant: RosterEntry['grant']) => grantable.filter((member) => roster.get(member)?.grant === grant);
   return { members: [...granted(waitsFor('Reversed'), reversed), ...granted(waitsFor(null), room)], held, claims };
+}
+
+/** Everybody who can change does so at one time: it has no bounds, and whoever is not as it was cannot hold the others in the gap. */
+function together(facts: Facts, rotation: Rotation, waiting: readonly MemberKey[], now: number): Granting {
+  const { stage } = rotation;
+  const given = contentOf(rotation);
+  const blocker = stage === 'Swap' ? unfit(facts, given, now) : null;
+  if (blocker !== null) {
+    const finding = { ok: false, contrary: false, ...blocker } as const;
+    return { members: [], held: new Map(waiting.map((member) => [member, finding])), claims: [] };
+  }
+  const members = waiting.filter((member) => deliverable(facts, member, given.leaf));
+  return { members, held: new Map(), claims: [] };
 }
 
 /** A grant that nobody can act on would only hold a slot. */

@@ -61,12 +61,7 @@ export function cut(
 ): Blocker | null {
   const expired = facts.generations.get(content.leaf)?.notAfter ?? Number.POSITIVE_INFINITY;
   const changesLeaf = leaves.some(({ what, by }) => what !== content.leaf && (member === null || by.includes(member)));
-  if (changesLeaf && now >= expired) {
-    return {
-      reason: 'WouldBreak',
-      message: `Leaves of generation ${content.leaf} are accepted nowhere: it expired at ${rfc3339(expired)}. Nobody is changed to it. Set spec.rotation.generation to the other generation of the rotation.`,
-    };
-  }
+  if (changesLeaf && now >= expired) return outlived(content.leaf, expired);
   const self = member ?? 'any member';
   const partner = (by: readonly MemberKey[]): MemberKey | undefined => by.find((each) => each !== member);
   for (const { what, by } of leaves) {
@@ -82,6 +77,23 @@ export function cut(
   // Both changed: what everybody comes to in the end.
   const why = objection(facts, content.leaf, content.bundle);
   return why === null ? null : broken(self, 'any other member', content.leaf, content.bundle, why);
+}
+
+/**
+ * Why nobody may be given a content, though all are given it at one time: leaves that are accepted nowhere. Null: nothing is against it.
+ */
+export function unfit(facts: Facts, { leaf, bundle }: Content, now: number): Blocker | null {
+  const expired = facts.generations.get(leaf)?.notAfter ?? Number.POSITIVE_INFINITY;
+  if (now >= expired) return outlived(leaf, expired);
+  const why = objection(facts, leaf, bundle);
+  return why === null ? null : broken('any member', 'any other member', leaf, bundle, why);
+}
+
+function outlived(generation: number, expired: number): Blocker {
+  return {
+    reason: 'WouldBreak',
+    message: `Leaves of generation ${generation} are accepted nowhere: it expired at ${rfc3339(expired)}. Nobody is changed to it. Set spec.rotation.generation to the other generation of the rotation.`,
+  };
 }
 
 function objection({ verifies }: Facts, leaf: number, bundle: readonly number[]): string | null {

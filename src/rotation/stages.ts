@@ -2,7 +2,7 @@ import { type GenerationRecord, type Ledger, MAX_HISTORY, type RosterEntry, type
 import { contentOf } from './content.ts';
 import type { Approvable, Approval, Facts, MemberKey, Wish } from './facts.ts';
 import type { Findings, Rotating } from './grants.ts';
-import { cut, inventory } from './matrix.ts';
+import { cut, inventory, unfit } from './matrix.ts';
 import type { Story } from './story.ts';
 import { rfc3339 } from './time.ts';
 
@@ -10,21 +10,28 @@ import { rfc3339 } from './time.ts';
  * Names a minted generation: the first one becomes the signer, every later one is the `next` of a new rotation.
  * A number that is not above every number ever used is a mistake of the caller.
  */
-export function adoptGeneration(ledger: Ledger, number: number, record: GenerationRecord, now: number): Ledger {
+export function adoptGeneration(
+  ledger: Ledger,
+  number: number,
+  record: GenerationRecord,
+  now: number,
+  strategy: Wish['strategy'],
+): Ledger {
   if (number <= ledger.highest) throw new Error(`generation ${number} was used before`);
   if (ledger.rotation !== null) throw new Error('a rotation is running');
   const epoch = ledger.epoch + 1;
   const grown = { ...ledger, epoch, highest: number, generations: { ...ledger.generations, [number]: record } };
   if (ledger.signer === null) return { ...grown, signer: number, bundle: [number] };
   const at = rfc3339(now);
+  const lockstep = strategy === 'Lockstep';
   return {
     ...grown,
-    bundle: [...ledger.bundle, number],
+    bundle: lockstep ? ledger.bundle : [...ledger.bundle, number],
     rotation: {
       from: ledger.signer,
       to: number,
       direction: 'Forward',
-      stage: 'Append',
+      stage: lockstep ? 'Prepare' : 'Append',
       startedAt: at,
       since: at,
       provenSince: null,
@@ -49,7 +56,7 @@ export function reverse(rotating: Rotating, approval: Approval, epoch: number, n
     from,
     to,
     direction: from < to ? 'Forward' : 'Backward',
-    stage: OPPOSITE[rotation.stage],
+    stage: opposite(rotation),
     since: rfc3339(now),
     provenSince: null,
     provenEpoch: epoch,
@@ -68,7 +75,13 @@ export function reverse(rotating: Rotating, approval: Approval, epoch: number, n
   return { ...rotating, signer: leaf, bundle, rotation: turned, roster };
 }
 
-const OPPOSITE = { Append: 'Drop', Roll: 'Roll', Drop: 'Append' } as const;
+const OPPOSITE = { Append: 'Drop', Roll: 'Roll', Drop: 'Append', Prepare: 'Swap' } as const;
+
+/** In lockstep the way back is one step, from wherever it is; and who turns round again begins anew, with everybody as before. */
+function opposite({ stage, direction }: Rotation): Rotation['stage'] {
+  if (stage !== 'Swap') return OPPOSITE[stage];
+  return direction === 'Forward' ? 'Swap' : 'Prepare';
+}
 
 function withoutGrants(roster: Ledger['roster']): Ledger['roster'] {
   const next = new Map<MemberKey, RosterEntry>();
@@ -138,11 +151,13 @@ export function advance(
 function danger(facts: Facts, { rotation, roster }: Rotating, now: number): Hold | null {
   const stage = NEXT_STAGE[rotation.stage];
   if (stage === null) return null;
-  const blocker = cut(facts, inventory(facts, roster), contentOf({ ...rotation, stage }), null, now);
+  const content = contentOf({ ...rotation, stage });
+  const blocker =
+    stage === 'Swap' ? unfit(facts, content, now) : cut(facts, inventory(facts, roster), content, null, now);
   return blocker === null ? null : { kind: 'unsafe', message: blocker.message };
 }
 
-const NEXT_STAGE = { Append: 'Roll', Roll: 'Drop', Drop: null } as const;
+const NEXT_STAGE = { Append: 'Roll', Roll: 'Drop', Drop: null, Prepare: 'Swap', Swap: null } as const;
 
 /** What holds a proven stage, first things first. Whoever goes back is in a hurry: only a pause holds that. */
 function holdOf({ direction, stage, to, provenSince }: Rotation, wish: Wish, now: number): Hold | null {
@@ -156,6 +171,8 @@ function holdOf({ direction, stage, to, provenSince }: Rotation, wish: Wish, now
 }
 
 function approved({ required, upTo }: Approval, generation: number, stage: Approvable): boolean {
+  // It breaks links: nobody enters it without having been told to.
+  if (stage === 'Swap') return upTo?.generation === generation && upTo.stage === 'Swap';
   if (!required.includes(stage)) return true;
   return upTo?.generation === generation && (upTo.stage === 'Drop' || stage === 'Roll');
 }
@@ -174,16 +191,21 @@ function nextStage(rotating: Rotating, wish: Wish, epoch: number, now: number, s
   const { from, to } = rotation;
   const stage = NEXT_STAGE[rotation.stage];
   if (stage === null) return complete(rotating, wish, now, story);
-  story.tell(
-    'Normal',
-    'StageEntered',
-    stage === 'Roll'
-      ? `Every member was seen to trust generation ${to}: it signs from now on, leaves are rolled`
-      : `Every member was seen to present a leaf of generation ${to}: generation ${from} is dropped from the bundles`,
-  );
+  story.tell('Normal', 'StageEntered', entered(stage, from, to));
   const next = { ...rotation, stage, since: rfc3339(now), provenSince: null, provenEpoch: epoch } as const;
   const { leaf, bundle } = contentOf(next);
   return { ...rotating, signer: leaf, bundle, rotation: next, roster: withoutGrants(rotating.roster) };
+}
+
+function entered(stage: Approvable, from: number, to: number): string {
+  switch (stage) {
+    case 'Roll':
+      return `Every member was seen to trust generation ${to}: it signs from now on, leaves are rolled`;
+    case 'Drop':
+      return `Every member was seen to present a leaf of generation ${to}: generation ${from} is dropped from the bundles`;
+    case 'Swap':
+      return `Every member was seen to be as it should be, and it is approved: all change from generation ${from} to ${to} at one time, and links are down until the last one has`;
+  }
 }
 
 function complete(rotating: Rotating, wish: Wish, now: number, story: Story): Ledger {

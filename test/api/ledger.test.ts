@@ -218,6 +218,30 @@ describe('what is refused', () => {
       'the bundle must not hold 1, it is [1,2]',
     ],
     [
+      'a Prepare with both CAs',
+      changed({ rotation: { ...rotation, stage: 'Prepare' } }),
+      'the bundle must not hold 2, it is [1,2]',
+    ],
+    [
+      'a Swap with both CAs',
+      changed({ signer: 2, rotation: { ...rotation, stage: 'Swap' } }),
+      'the bundle must not hold 1, it is [1,2]',
+    ],
+    [
+      'a Prepare under the new signer',
+      changed({ signer: 2, rotation: { ...rotation, stage: 'Prepare' } }),
+      'the signer must be 1, not 2',
+    ],
+    [
+      'a Prepare on the way back',
+      changed({
+        signer: 2,
+        bundle: [2],
+        rotation: { ...rotation, from: 2, to: 1, direction: 'Backward', stage: 'Prepare' },
+      }),
+      'nothing is prepared on the way back',
+    ],
+    [
       'a proof from the future',
       changed({ rotation: { ...rotation, provenEpoch: 8 } }),
       'provenEpoch 8 is above the epoch, 7',
@@ -225,7 +249,7 @@ describe('what is refused', () => {
     [
       'an unknown stage',
       changed({ rotation: { ...rotation, stage: 'Soak' } }),
-      'must be one of Append, Roll, Drop (got "Soak")',
+      'must be one of Append, Roll, Drop, Prepare, Swap (got "Soak")',
     ],
     [
       'a history of eleven',

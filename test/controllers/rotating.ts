@@ -249,7 +249,7 @@ interface Written {
   readonly reopened: string;
 }
 
-const NEXT_STAGE = { Append: 'Roll', Roll: 'Drop', Drop: null } as const;
+const NEXT_STAGE = { Append: 'Roll', Roll: 'Drop', Drop: null, Prepare: 'Swap', Swap: null } as const;
 
 function against(
   before: Ledger,
@@ -286,7 +286,8 @@ function against(
     }
   }
   if (!sameStage) {
-    const expected = before.rotation === null ? 'Append' : NEXT_STAGE[before.rotation.stage];
+    const first = after.rotation?.stage === 'Prepare' ? 'Prepare' : 'Append';
+    const expected = before.rotation === null ? first : NEXT_STAGE[before.rotation.stage];
     if ((after.rotation?.stage ?? null) !== expected)
       found.push(`${at}: stage ${before.rotation?.stage} -> ${after.rotation?.stage}`);
     // Whoever leaves with this very update is not asked any more.
@@ -297,7 +298,8 @@ function against(
   return found;
 }
 
-const OPPOSITE = { Append: 'Drop', Roll: 'Roll', Drop: 'Append' } as const;
+/** Of Swap: on the way forth. */
+const OPPOSITE = { Append: 'Drop', Roll: 'Roll', Drop: 'Append', Prepare: 'Swap', Swap: 'Swap' } as const;
 
 /** Turned round: what is open keeps its slot and its content, all others begin again. */
 function againstReversal(before: Ledger, after: Ledger, stage: Rotation['stage']): readonly string[] {

@@ -35,8 +35,8 @@ function ledger(
   more: Partial<Rotation> = {},
   grant: RosterEntry['grant'] = 'Open',
 ): Ledger {
-  const one = adoptGeneration(emptyLedger('2026-10-01T00:00:00Z'), 1, record(1), NOW);
-  const two = adoptGeneration(one, 2, record(2), NOW);
+  const one = adoptGeneration(emptyLedger('2026-10-01T00:00:00Z'), 1, record(1), NOW, 'Staged');
+  const two = adoptGeneration(one, 2, record(2), NOW, stage === 'Prepare' || stage === 'Swap' ? 'Lockstep' : 'Staged');
   if (two.rotation === null) throw new Error('nothing rotates');
   return {
     ...two,
@@ -235,4 +235,25 @@ test('before a member can refuse a generation, sessions of it are kept: also of 
   expect(wanted('Roll')).toEqual({ generation: 1, dropping: true });
   expect(wanted('Append', back), 'appended again').toEqual({ generation: 1, dropping: false });
   expect(wanted('Drop'), 'and forth again').toEqual({ generation: 1, dropping: true });
+});
+
+describe('in lockstep', () => {
+  const prepare = ledger('Prepare', [1]);
+
+  test('no Secret has held the new generation before the gap, so nobody has a session of it', () => {
+    const b = new Looks();
+    expect(b.look({ accepts: [1], refuses: [2] }, prepare).resumed).toEqual([2]);
+    const back = ledger('Swap', [1], { from: 2, to: 1, direction: 'Backward' });
+    expect(b.look({ accepts: [1], refuses: [2], resumption: UNKNOWN }, back).resumed).toEqual([2]);
+  });
+
+  test('but in one that begins anew it may have', () => {
+    const again = ledger('Prepare', [1], { since: '2026-10-06T00:00:00Z' });
+    expect(new Looks().look({ accepts: [1], refuses: [2] }, again).resumed).toEqual([]);
+  });
+
+  test('sessions of the old generation are kept before the gap, to be offered in it', () => {
+    for (const { rotation } of [prepare, ledger('Swap', [2])])
+      expect(rotation === null ? null : sessionsWanted(rotation)).toEqual({ generation: 1, dropping: true });
+  });
 });

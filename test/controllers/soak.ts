@@ -1,5 +1,5 @@
 /** What a soak of many rotations needs: a plan for each, the story by which a failure is explained, and the trial of dropped leaves. */
-import type { Ledger, Rotation } from '../../src/api/ledger.ts';
+import type { Ledger, StagedStage } from '../../src/api/ledger.ts';
 import { decodeLedger } from '../../src/api/ledger.ts';
 import { LABELS, LEDGER_KEY, ledgerSecretName, ROLES } from '../../src/api/names.ts';
 import { parseCertificates } from '../../src/pki/certificate.ts';
@@ -9,7 +9,7 @@ import type { MeshProcess } from '../mesh/spawn.ts';
 import type { LiveSecret, Scene } from './scene.ts';
 import { textOf } from './scene.ts';
 
-type Stage = Rotation['stage'];
+type Stage = StagedStage;
 
 export interface Plan {
   readonly maxConcurrent: 1 | '100%';

@@ -100,7 +100,7 @@ async function generation(number: number, uid = `g${number}`) {
     imported: false,
     withoutKey: false,
   };
-  return { authority, secret, adopt: (before: Ledger) => adoptGeneration(before, number, record, 0) };
+  return { authority, secret, adopt: (before: Ledger) => adoptGeneration(before, number, record, 0, 'Staged') };
 }
 
 const published = (...bundle: readonly SigningAuthority[]) =>

@@ -79,7 +79,8 @@ export class Mesh {
 export function viewOf(ca: ReplicationCA | null, members: readonly MemberView[], at: number): View {
   const status = ca?.status;
   const { from, to, stage, direction, next } = status?.rotation ?? {};
-  const known = from !== undefined && to !== undefined && stage !== undefined;
+  const known =
+    from !== undefined && to !== undefined && stage !== undefined && stage !== 'Prepare' && stage !== 'Swap';
   return {
     at,
     phase: status?.phase ?? '',

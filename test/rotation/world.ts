@@ -35,7 +35,8 @@ const record = (number: number): GenerationRecord => ({
   withoutKey: false,
 });
 
-const SEEN = { Append: 'it uses its Secret', Roll: 'it uses its Secret', Drop: 'it uses its Secret' };
+const USES = 'it uses its Secret';
+const SEEN = { Append: USES, Roll: USES, Drop: USES, Prepare: USES, Swap: USES };
 const BARRED: Blocker = { reason: 'NamespaceNotAllowed', message: 'Its namespace is not allowed.' };
 
 const LACK: Blocker = { reason: 'LeafUnavailable', message: 'No such leaf is brought.' };
@@ -78,12 +79,13 @@ type Unfinished =
   | { readonly kind: 'probe'; readonly member: MemberKey; readonly epoch: number; readonly revision: string };
 
 export class SimulatedMesh {
-  ledger: Ledger = adoptGeneration(emptyLedger('2026-10-01T00:00:00Z'), 1, record(1), NOW);
+  ledger: Ledger = adoptGeneration(emptyLedger('2026-10-01T00:00:00Z'), 1, record(1), NOW, 'Staged');
   readonly members = new Map<MemberKey, Member>();
   wish: Wish = {
     generation: null,
     renewBefore: 0,
     soak: 0,
+    strategy: 'Staged',
     maxConcurrent: 1,
     paused: false,
     approval: { required: [], upTo: null },
@@ -246,7 +248,7 @@ export class SimulatedMesh {
     const next =
       step.kind === 'commit'
         ? step.ledger
-        : adoptGeneration(this.ledger, step.generation, record(step.generation), this.now);
+        : adoptGeneration(this.ledger, step.generation, record(step.generation), this.now, this.wish.strategy);
     if (next.epoch !== this.ledger.epoch + 1) throw new Error(`epoch went from ${this.ledger.epoch} to ${next.epoch}`);
     const [before, after] = [this.ledger.rotation, next.rotation];
     if (after !== null) this.stages.add(after.stage);

@@ -4,18 +4,19 @@
  * held where it is not. No link may break.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { testBed } from '../controllers/bed.ts';
 import { expectGoodMember, openssl } from '../controllers/openssl.ts';
 import { disorders, generationSecrets, lapses, rounds } from '../controllers/rotating.ts';
 import { ca, certificate, peerAt, type Scene, textOf } from '../controllers/scene.ts';
 import { run } from '../control-plane/run.ts';
+import type { Failure } from '../mesh/endpoint.ts';
 import { failuresOf } from '../mesh/spawn.ts';
 import { proves } from '../targets/claims.ts';
 import { SyncedFiles } from './synced.ts';
 import { type Honours, nextAddress, uploadOf, VastCluster } from './vast.ts';
 
-const bed = testBed(4);
+const bed = testBed(5);
 const TIMEOUT = 300_000;
 /** For one rotation: less than a test has, or what was waited for would never be told. */
 const WAIT_MS = 120_000;
@@ -75,6 +76,28 @@ class Arrays {
     const reports = this.clusters.flatMap(({ replication }) => replication.latest ?? []);
     const handshakes = reports.flatMap(({ edges }) => Object.values(edges).map(({ handshakes: { ok } }) => ok));
     return { broken: reports.flatMap(failuresOf), least: Math.min(...handshakes) };
+  }
+
+  /** The first of those that failed, on every edge. */
+  get failures(): readonly Failure[] {
+    const reports = this.clusters.flatMap(({ replication }) => replication.latest ?? []);
+    return reports.flatMap(({ edges }) => Object.values(edges).flatMap(({ failures }) => failures));
+  }
+
+  /** Waits for more handshakes on each edge. @returns how many of those have failed */
+  async quiet(): Promise<number> {
+    const count = () =>
+      this.clusters
+        .flatMap(({ replication }) => Object.values(replication.latest?.edges ?? {}))
+        .map((edge) => edge.handshakes);
+    // What has failed before is in the next report.
+    await sleep(2_000);
+    const before = count();
+    const enough = () =>
+      count().every(({ ok, failed }, i) => ok + failed > (before[i]?.ok ?? 0) + (before[i]?.failed ?? 0) + 5);
+    await vi.waitUntil(enough, { timeout: 30_000 });
+    const sum = (all: ReturnType<typeof count>) => all.reduce((total, { failed }) => total + failed, 0);
+    return sum(count()) - sum(before);
   }
 
   get refusedUploads(): readonly string[] {
@@ -218,6 +241,77 @@ test.each([
     expect(least).toBeGreaterThan(20);
   },
 );
+
+const BEGIN = /-----BEGIN CERTIFICATE-----/g;
+
+test('clusters that honour one root only change in lockstep: links are down in the announced gap and at no other time', {
+  timeout: TIMEOUT,
+}, async () => {
+  const here = await bed.scene();
+  const names = ['vast1', 'vast2', 'vast3'];
+  await using arrays = await Arrays.start(here, names, 'none');
+  const lockstep = (generation: number, approved: number) =>
+    want(here, {
+      generation,
+      strategy: 'Lockstep',
+      approval: { required: ['Swap'], upTo: { generation: approved, stage: 'Swap' } },
+    });
+
+  // Everything is ready, and nothing is down, until that is wanted.
+  await lockstep(2, 1);
+  const message =
+    /links between members will be down until the last one has changed\. To give it, set spec\.rotation\.approval/;
+  await here.condition('ReplicationCA', 'mesh', 'Rotating', { reason: 'WaitingForApproval', message }, 60_000);
+  await here.condition('ReplicationPeer', 'mesh', 'Verified', { status: 'True' });
+  expect(here.cas.get('mesh')?.status).toMatchObject({ phase: 'Preparing', bundle: { generations: [1] } });
+  expect(arrays.links.broken).toEqual([]);
+
+  await lockstep(2, 2);
+  await here.stable('mesh', 2, TIMEOUT);
+  expect(await arrays.quiet()).toBe(0);
+  const [gap] = gapsOf(here);
+  expect(arrays.failures.length).toBeGreaterThan(0);
+  expect(arrays.failures.filter((failure) => !within(failure, gap))).toEqual([]);
+  const told = here.cas.historyOf('mesh').map(({ status }) => status?.conditions ?? []);
+  const interrupted = told.some((all) =>
+    all.some(({ type, reason }) => type === 'Rotating' && reason === 'Interrupted'),
+  );
+  expect(interrupted, 'the gap was announced').toBe(true);
+
+  // Turned round in the gap: all go back.
+  await lockstep(3, 3);
+  await here.secrets.until('the gap has begun', () => here.ledger('mesh').rotation?.stage === 'Swap', 60_000);
+  await lockstep(2, 3);
+  await here.stable('mesh', 2, TIMEOUT);
+  expect(await arrays.quiet()).toBe(0);
+  expect(arrays.failures.filter((failure) => !gapsOf(here).some((each) => within(failure, each)))).toEqual([]);
+
+  expect(arrays.refusedUploads).toEqual([]);
+  expect(disorders(here, 'mesh', names.length)).toEqual([]);
+  expect(lapses(here)).toEqual([]);
+  const bundles = here.secrets.versions.flatMap(({ object }) =>
+    names.includes(object.metadata.name) ? textOf(object, 'ca.crt') : [],
+  );
+  expect(bundles.length).toBeGreaterThan(6);
+  expect(bundles.filter((bundle) => bundle.match(BEGIN)?.length !== 1)).toEqual([]);
+});
+
+/** The times, as the ledger has them, in which a rotation was in Swap. */
+function gapsOf(here: Scene): readonly (readonly [began: number, ended: number])[] {
+  const gaps: [number, number][] = [];
+  let began: number | null = null;
+  for (const { rotation, history } of here.ledgers('mesh')) {
+    if (rotation?.stage === 'Swap') began ??= Date.parse(rotation.since);
+    else if (began !== null) {
+      gaps.push([began, Date.parse(history.at(-1)?.completedAt ?? '')]);
+      began = null;
+    }
+  }
+  return gaps;
+}
+
+const within = ({ began, ended }: Failure, gap: readonly [number, number] | undefined): boolean =>
+  gap !== undefined && Date.parse(ended) >= gap[0] && Date.parse(began) <= gap[1];
 
 test('its CA signs for its clusters and for nothing else', { timeout: TIMEOUT }, async () => {
   const here = await bed.scene();

@@ -29,7 +29,11 @@ export class ReplicationCAEvents {
     for (const { type, reason, note } of story) this.#tell(REPLICATION_CA, meta, type, reason, note);
     if (step.kind !== 'mint' || before.signer === null) return;
     const { generation, because } = step;
-    const note = `Rotation from generation ${before.signer} to ${generation} begins (${because}): ${after.roster.size} members get both CAs to trust`;
+    const what =
+      after.rotation?.stage === 'Prepare'
+        ? 'members are to be seen as they should be; then all change at one time, once that is approved'
+        : 'members get both CAs to trust';
+    const note = `Rotation from generation ${before.signer} to ${generation} begins (${because}): ${after.roster.size} ${what}`;
     this.#normal(meta, 'RotationStarted', note);
   }
 

@@ -7,6 +7,7 @@ import { PkiError } from '../../pki/errors.ts';
 import { type Authority, issueCa, newSerial } from '../../pki/issue.ts';
 import { encodePrivateKey, encryptPrivateKey, generatePrivateKey } from '../../pki/keys.ts';
 import { profileOf } from '../../profiles/index.ts';
+import type { Wish } from '../../rotation/facts.ts';
 import { adoptGeneration } from '../../rotation/stages.ts';
 import type { Chapter } from '../../rotation/story.ts';
 import { type Client, refOf, keyOf } from '../../runtime/client.ts';
@@ -50,7 +51,7 @@ export async function mint(
   now: number,
   signal: AbortSignal,
 ): Promise<Minted> {
-  if (ledger.signer !== null) checkBundleHonoured(ca, number);
+  if (ledger.signer !== null) checkStrategy(ca, number);
   const ref = refOf(keyOf(ca.metadata));
   const { passphraseSecretRef, imported = [] } = ca.spec;
   const passphrase =
@@ -81,7 +82,10 @@ export async function mint(
     imported: made.imported,
     withoutKey: key === null,
   };
-  return { ledger: adoptGeneration(ledger, number, record, now), story: story(kept.meta.name) };
+  return {
+    ledger: adoptGeneration(ledger, number, record, now, strategyChosen(ca) ?? 'Staged'),
+    story: story(kept.meta.name),
+  };
 }
 
 /**
@@ -111,17 +115,22 @@ function rehearse(authorities: ReadonlyMap<number, Authority>, number: number, r
   }
 }
 
+/** How rotations of a CA go: what its owner says, or else its profile. Null: neither says. */
+export function strategyChosen({ spec }: Pick<ReplicationCA, 'spec'>): Wish['strategy'] | null {
+  return spec.rotation?.strategy ?? (profileOf(spec.profile).bundle === 'honoured' ? 'Staged' : null);
+}
+
 /**
- * A second generation is a bundle of two for every member. Whether members honour that must be known before: of some systems nobody knows
- * but who has tried it.
- * @throws Refusal
+ * A second generation is a bundle of two for every member, or an interruption. Of some systems nobody knows whether they honour two but who
+ * has tried it.
+ * @throws Refusal when nobody has said how a rotation is to go
  */
-export function checkBundleHonoured({ spec }: Pick<ReplicationCA, 'spec'>, number: number): void {
-  const profile = profileOf(spec.profile);
-  if (profile.bundle === 'honoured' || spec.rotation?.strategy === 'Staged') return;
+export function checkStrategy(ca: Pick<ReplicationCA, 'spec'>, number: number): void {
+  if (strategyChosen(ca) !== null) return;
+  const { name } = profileOf(ca.spec.profile);
   throw new Refusal(
     'BundleNotHonoured',
-    `A rotation gives every member a bundle of two CAs, and it is not known whether systems of profile ${profile.name} honour both: one that takes one of them breaks its links. Generation ${number} is not made. Try it as docs/targets/${profile.name}.md says; where both are honoured, set spec.rotation.strategy: Staged. Where they are not, change CA and certificates on all members at one time, with an interruption, as it says there.`,
+    `A rotation gives every member a bundle of two CAs, and it is not known whether systems of profile ${name} honour both: one that takes one of them breaks its links. Generation ${number} is not made. Try it as docs/targets/${name}.md says; where both are honoured, set spec.rotation.strategy: Staged, and Lockstep where they are not: all members change at one time then, with an interruption.`,
   );
 }
 

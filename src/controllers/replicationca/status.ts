@@ -158,8 +158,16 @@ function phaseOf(
   if (refusal !== null) return 'Stalled';
   if (ledger.signer === null) return 'Pending';
   if (ledger.rotation === null) return 'Stable';
-  return ({ Append: 'Appending', Roll: 'Rolling', Drop: 'Dropping' } as const)[ledger.rotation.stage];
+  return PHASES[ledger.rotation.stage];
 }
+
+const PHASES = {
+  Append: 'Appending',
+  Roll: 'Rolling',
+  Drop: 'Dropping',
+  Prepare: 'Preparing',
+  Swap: 'Swapping',
+} as const;
 
 function ready(
   { ledger, stalled }: Decision,
@@ -227,13 +235,21 @@ function rotating(
       'Paused',
       `${where}: held by spec.rotation.paused; ${pending?.message ?? state}`,
     );
-  return condition('Rotating', 'True', reasonOf(rotation, hold), `${where}: ${state}${tail}`);
+  const gap = isInterrupted(rotation, waiting);
+  const down = gap ? 'links between members that have changed and those that have not are down; ' : '';
+  return condition('Rotating', 'True', reasonOf(rotation, hold, gap), `${where}: ${down}${state}${tail}`);
 }
 
-function reasonOf({ direction }: Rotation, hold: Hold | null): ConditionReason {
+/** Whether links may be down: in lockstep, until all were seen to have changed. Old sessions are another matter. */
+function isInterrupted({ stage }: Rotation, waiting: readonly Waiting[]): boolean {
+  return stage === 'Swap' && waiting.some(({ reason }) => reason !== 'NoSessionKept' && reason !== 'StillResumed');
+}
+
+function reasonOf({ direction }: Rotation, hold: Hold | null, interrupted: boolean): ConditionReason {
   if (hold?.kind === 'soak') return 'Soaking';
   if (hold?.kind === 'unsafe') return 'BundleUnsafe';
   if (hold?.kind === 'approval') return 'WaitingForApproval';
+  if (interrupted) return 'Interrupted';
   return direction === 'Backward' ? 'RollingBack' : 'WaitingForEvidence';
 }
 
@@ -241,7 +257,7 @@ function holdMessage(hold: Exclude<Hold, { kind: 'pause' }>): string {
   if (hold.kind === 'unsafe') return `proven by every member. ${hold.message}`;
   return hold.kind === 'soak'
     ? `proven by every member, held for the soak until ${secondTime(hold.until)}.`
-    : `proven by every member, ${hold.stage} waits for approval. To give it, ${lineFor(hold)}.`;
+    : `proven by every member, ${hold.stage} waits for approval${hold.stage === 'Swap' ? ': links between members will be down until the last one has changed' : ''}. To give it, ${lineFor(hold)}.`;
 }
 
 /** What to commit so that a hold ends. */
@@ -250,7 +266,9 @@ function lineFor(hold: Hold): string {
     case 'soak':
       return `Nothing: the soak ends at ${secondTime(hold.until)}.`;
     case 'approval':
-      return `set spec.rotation.approval.upTo: {generation: ${hold.generation}, stage: ${hold.stage}}`;
+      return hold.stage === 'Swap'
+        ? `set spec.rotation.approval: {required: [Swap], upTo: {generation: ${hold.generation}, stage: Swap}}`
+        : `set spec.rotation.approval.upTo: {generation: ${hold.generation}, stage: ${hold.stage}}`;
     case 'unsafe':
       return hold.message;
     case 'pause':

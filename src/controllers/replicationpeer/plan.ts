@@ -141,7 +141,7 @@ function findingOf(
       message: `${name} presents ${what} (${presents.fingerprint.slice(0, 8)}), not the leaf that its Secret holds (${secret?.leaf.fingerprint.slice(0, 8)}). If that lasts, ${profile.reload}.`,
     };
   }
-  const wanted = ledger.rotation?.to ?? ledger.signer;
+  const wanted = trustWanted(ledger);
   if (wanted !== null && !isAskable(ledger, wanted)) {
     return {
       reason: NOT_ASKED,
@@ -155,6 +155,12 @@ function findingOf(
     };
   }
   return null;
+}
+
+/** The generation that members are to be seen to trust. */
+function trustWanted({ rotation, signer }: PeerFacts['ledger']): number | null {
+  if (rotation === null) return signer;
+  return rotation.stage === 'Prepare' ? rotation.from : rotation.to;
 }
 
 export interface Edge {

@@ -62,7 +62,8 @@ export function sessionsSeen(
 
 /** The generation that no Secret held before the present stage; null: there may have been one. */
 function justMade({ direction, stage, startedAt, since, to }: Rotation): number | null {
-  return direction === 'Forward' && stage === 'Append' && since === startedAt ? to : null;
+  const first = stage === 'Append' || stage === 'Prepare';
+  return direction === 'Forward' && first && since === startedAt ? to : null;
 }
 
 /**

@@ -66,10 +66,16 @@ export const replicationCas: readonly Row[] = [
     { at: 'spec.privateKey', says: 'must be RSA with profile vast' },
   ),
   ca('that the members honour every CA', { rotation: { strategy: 'Staged' } }),
+  ca('that the members honour one CA only', {
+    rotation: {
+      strategy: 'Lockstep',
+      approval: { required: ['Swap'], upTo: { generation: 2, stage: 'Swap' } },
+    },
+  }),
   ca(
     'an unknown strategy',
     { rotation: { strategy: 'AllAtOnce' } },
-    { at: 'spec.rotation.strategy', says: 'must be Staged', server: ENUM },
+    { at: 'spec.rotation.strategy', says: 'must be one of Staged, Lockstep', server: ENUM },
   ),
   ca('an empty common name', { commonName: '' }, { at: 'spec.commonName', says: 'must not be empty' }),
   ca('a common name of 56 characters', { commonName: 'c'.repeat(56) }),
@@ -293,7 +299,7 @@ export const replicationCas: readonly Row[] = [
   ca(
     'an approval of Append',
     { rotation: { approval: { required: ['Append'] } } },
-    { at: 'spec.rotation.approval.required[0]', says: 'must be one of Roll, Drop (got "Append")', server: ENUM },
+    { at: 'spec.rotation.approval.required[0]', says: 'must be one of Roll, Drop, Swap (got "Append")', server: ENUM },
   ),
   ca(
     'an approval for whatever generation',

@@ -38,7 +38,9 @@ function* loadable(member: Member): Generator<{ content: Content; when: string }
  * The promise: at every instant the leaf that a member really presents is trusted by what its partners have really loaded. A member can
  * load its Secret at any instant, so what it would load counts as well: a broken link is found one step before it breaks.
  */
-export function brokenLink({ members }: State, { alike }: Pick<Settings, 'alike'>): string | null {
+export function brokenLink(state: State, { alike, lockstep }: Pick<Settings, 'alike' | 'lockstep'>): string | null {
+  if (lockstep && isGap(state)) return null;
+  const { members } = state;
   for (let p = 0; p < members.length; p++) {
     const from = members[p];
     if (from === undefined || !runs(from)) continue;
@@ -65,6 +67,15 @@ export function brokenLink({ members }: State, { alike }: Pick<Settings, 'alike'
 
 const PROVEN = GRANTS.indexOf('Proven');
 
+/**
+ * In lockstep, the announced gap: from the moment in which everybody is to change until everybody was seen to have changed, or, turned round,
+ * to be again as before. What is given meanwhile is checked by itself (`strayGrant`).
+ */
+function isGap({ head: { rotation }, members }: State): boolean {
+  if (rotation === null) return false;
+  return rotation.stage === 2 || members.some(({ entry }) => entry !== null && entry.grant !== PROVEN);
+}
+
 /** What every state must have besides whole links. */
 export function wrongState({ head, members }: State): string | null {
   if (count(head.generations) > 2) return `there are more than two generations: ${shownSet(head.generations)}`;
@@ -90,7 +101,7 @@ export function wrongState({ head, members }: State): string | null {
 }
 
 /** What a step of the ledger must not do. */
-export function wrongStep(before: State, after: State): string | null {
+export function wrongStep(before: State, after: State, { lockstep }: Pick<Settings, 'lockstep'>): string | null {
   const [was, is] = [before.head, after.head];
   if (is.epoch !== was.epoch + 1) return `the epoch goes from ${was.epoch} to ${is.epoch}`;
   if (is.highest < was.highest) return `the highest number goes back from ${was.highest} to ${is.highest}`;
@@ -108,7 +119,39 @@ export function wrongStep(before: State, after: State): string | null {
         return `G${number} is destroyed while ${NAMES.charAt(i)} presents a leaf of it`;
     }
   }
+  if (lockstep) return falseStep(before, after) ?? strayGrant(before, after);
   return falseProof(before, after) ?? neededBundle(before, after);
+}
+
+/** Before everybody changes, everybody was seen as it was; afterwards, to have changed. */
+function falseStep({ head, members }: State, after: State): string | null {
+  const { rotation } = head;
+  if (rotation === null || after.head.rotation?.to === rotation.from) return null;
+  if (after.head.rotation?.stage === rotation.stage) return null;
+  const wanted = rotation.stage === 0 ? rotation.from : rotation.to;
+  const stage = rotation.stage === 0 ? 'Prepare' : 'Swap';
+  for (let i = 0; i < members.length; i++) {
+    const member = members[i];
+    if (member === undefined || after.members[i]?.entry === null || !runs(member) || member.loaded === null) continue;
+    const { leaf, bundle } = member.loaded;
+    if (leaf !== wanted || bundle !== 1 << wanted)
+      return `stage ${stage} ends, but ${NAMES.charAt(i)} presents a leaf of G${leaf} and trusts ${shownSet(bundle)}`;
+  }
+  return null;
+}
+
+/** Nobody is given anything of another generation than the one of the stage, and never two to trust. */
+function strayGrant(before: State, { head: { rotation }, members }: State): string | null {
+  for (let i = 0; i < members.length; i++) {
+    const entry = members[i]?.entry ?? null;
+    if (entry === null || entry.leaf === 0 || before.members[i]?.entry?.since === entry.since) continue;
+    const name = NAMES.charAt(i);
+    if (entry.bundle !== 1 << entry.leaf)
+      return `${name} is given a leaf of G${entry.leaf} and is to trust ${shownSet(entry.bundle)}, in lockstep`;
+    if (rotation !== null && entry.leaf !== (rotation.stage === 0 ? rotation.from : rotation.to))
+      return `${name} is given a leaf of G${entry.leaf} in stage ${rotation.stage === 0 ? 'Prepare' : 'Swap'}`;
+  }
+  return null;
 }
 
 /** A stage ends on what was seen of every member, so it must be so: next is trusted, its leaf is presented, the old CA is refused. */

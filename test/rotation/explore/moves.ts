@@ -328,7 +328,7 @@ export class Moves {
     for (const version of old) {
       const from = this.#spend(state, 'restart');
       if (from === null) break;
-      if (sameContent(version, loaded) || !mayRestart(state, i, version)) continue;
+      if (sameContent(version, loaded) || !mayRestart(state, i, version, this.world.lockstep)) continue;
       const sight = member.sight !== null && usable(state, member, member.sight) ? null : member.sight;
       const probe = member.probe !== null && usable(state, member, member.probe) ? null : member.probe;
       const passed = this.#passed(member, coming.length);
@@ -374,12 +374,12 @@ export class Moves {
       const approve = (approved: State['wanted']['approved'], what: string): void =>
         visit({ ...approving, wanted: { ...wanted, approved } }, what, -1, NOTHING_TOLD, null);
       for (const generation of new Set([head.rotation?.to ?? head.highest + 1, wanted.pin])) {
-        for (const stage of [1, 2] as const) {
+        for (const stage of this.world.lockstep ? ([2] as const) : ([1, 2] as const)) {
           if (generation === 0 || (wanted.approved.generation === generation && wanted.approved.stage === stage))
             continue;
           approve(
             { generation, stage },
-            `the user approves ${stage === 1 ? 'Roll' : 'Drop'} of generation ${generation}`,
+            `the user approves ${stage === 1 ? 'Roll' : this.world.lockstep ? 'Swap' : 'Drop'} of generation ${generation}`,
           );
         }
       }

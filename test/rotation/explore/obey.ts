@@ -4,8 +4,10 @@ import { count, GRANTS, has, listed, type Member, NAMES, type NextLedger, type S
 export interface Settings {
   readonly concurrent: number | `${number}%`;
   readonly soak: boolean;
-  /** Stages that wait for approval. */
+  /** Stages that wait for approval; in lockstep the last one does anyway. */
   readonly approval: readonly ('Roll' | 'Drop')[];
+  /** Members honour one CA only: leaf and bundle change together. Of its two stages, Prepare is 0 and Swap is 2. */
+  readonly lockstep: boolean;
   /** All generations have one subject and no key id: verifiers take one for the other. None may ever be appended. */
   readonly alike: boolean;
 }
@@ -58,6 +60,8 @@ export function disobeyed(state: State, shown: readonly Member[], next: NextLedg
   if (was !== null && pin !== 0 && pin <= state.head.highest && pin !== was.from && pin !== was.to && moves !== null)
     return `it ${moves} although G${pin} is wanted, which is gone`;
   if (turned && pin !== is.to) return `it turns round to G${is.to}, but G${pin} is wanted`;
+  if (settings.lockstep && turned && !is.backward && is.stage !== 0)
+    return `it turns round into Swap: nobody is as before, and nobody was asked`;
   if (started && pin !== 0 && pin <= state.head.highest) return `it starts a rotation, but G${pin} is wanted`;
   if (started && pin === 0 && state.head.held) return 'it starts a rotation by itself after one was rolled back';
   if (started && pin === 0 && !has(state.due, state.head.signer)) return 'it starts a rotation that nobody wants';
@@ -66,7 +70,8 @@ export function disobeyed(state: State, shown: readonly Member[], next: NextLedg
     if (settings.soak && was.proven !== 2) return 'it leaves a stage before its soak is over';
     const stage = is === null ? null : is.stage === 1 ? 'Roll' : 'Drop';
     const { generation, stage: upTo } = wanted.approved;
-    if (stage !== null && settings.approval.includes(stage) && !(generation === was.to && upTo >= (is?.stage ?? 0)))
+    const asked = stage !== null && (settings.lockstep || settings.approval.includes(stage));
+    if (asked && !(generation === was.to && upTo >= (is?.stage ?? 0)))
       return `it enters ${stage} although that was not approved`;
   }
   if (is !== null && (turned || started || left) && is.proven !== 0) return 'a stage begins as proven';
@@ -74,7 +79,8 @@ export function disobeyed(state: State, shown: readonly Member[], next: NextLedg
   const before = members.filter(({ entry }) => entry !== null && takesSlot(entry.grant)).length;
   const after = next.entries.filter((entry) => entry !== null && takesSlot(entry.grant)).length;
   const most = limit(settings.concurrent, next.entries.filter((entry) => entry !== null).length);
-  if (after > Math.max(most, before)) return `${after} grants are under way, at most ${most} may be`;
+  if (!settings.lockstep && after > Math.max(most, before))
+    return `${after} grants are under way, at most ${most} may be`;
 
   for (const [i, { entry, certificate, barred, hidden, departed }] of members.entries()) {
     if (entry === null || (next.entries[i] ?? null) !== null) continue;

@@ -60,6 +60,8 @@ const CREATED = '2026-10-01T00:00:00Z';
 const PROVEN_SINCE = [null, new Date(NOW).toISOString(), new Date(NOW - SOAK).toISOString()] as const;
 const OBSERVED_AT = [NOW, NOW - FRESH_FOR - 1, NOW + DAY] as const;
 const STAGES = ['Append', 'Roll', 'Drop'] as const;
+const LOCKSTEP_STAGES = ['Prepare', 'Roll', 'Swap'] as const;
+const stagesOf = ({ lockstep }: Pick<Settings, 'lockstep'>) => (lockstep ? LOCKSTEP_STAGES : STAGES);
 
 const record = (number: number): GenerationRecord => ({
   secretName: `ca-g${number}`,
@@ -97,7 +99,7 @@ function rosterEntry(entry: Entry): RosterEntry {
 }
 
 /** The ledger of a state, with its roster in the given order. */
-function ledgerOf({ head, members }: State, order: readonly number[]): Ledger {
+function ledgerOf({ head, members }: State, order: readonly number[], settings: Settings): Ledger {
   const { epoch, highest, generations, signer, bundle, rotation, held } = head;
   const roster = new Map<MemberKey, RosterEntry>();
   for (const i of order) {
@@ -119,7 +121,7 @@ function ledgerOf({ head, members }: State, order: readonly number[]): Ledger {
             from: rotation.from,
             to: rotation.to,
             direction: rotation.backward ? 'Backward' : 'Forward',
-            stage: STAGES[rotation.stage],
+            stage: stagesOf(settings)[rotation.stage],
             startedAt: CREATED,
             since: CREATED,
             provenSince: PROVEN_SINCE[rotation.proven],
@@ -168,13 +170,13 @@ function evidence(sight: Sight | null): Evidence | null {
   };
 }
 
-function acknowledgement({ vouch }: Member): Witness['acknowledged'] {
+function acknowledgement({ vouch }: Member, settings: Settings): Witness['acknowledged'] {
   if (vouch === null) return null;
   const { revision, generation, stage } = vouch;
   return {
     revision: `revision-${revision}`,
     generation,
-    stage: STAGES[stage],
+    stage: stagesOf(settings)[stage],
     expires: NOW + DAY,
     by: 'somebody',
     manager: null,
@@ -193,7 +195,8 @@ const verifiesIn =
 /** A CA that was to be imported is refused, or its passphrase is not there. */
 const UNMAKEABLE = { reason: 'ImportRefused', message: 'It cannot be made.' };
 const LACK = { reason: 'LeafUnavailable', message: 'It is not brought.' };
-const SEEN = { Append: 'it uses its Secret', Roll: 'it uses its Secret', Drop: 'it uses its Secret' };
+const USES = 'it uses its Secret';
+const SEEN = { Append: USES, Roll: USES, Drop: USES, Prepare: USES, Swap: USES };
 const BARRED = { reason: 'NamespaceNotAllowed', message: 'It may not be served.' };
 
 const NOTHING: CertificateFact['brought'] = new Map();
@@ -240,7 +243,7 @@ function factsOf(
           name: NAMES.charAt(i),
           probed: member.probed,
           acknowledgedWhen: SEEN,
-          acknowledged: acknowledgement(member),
+          acknowledged: acknowledgement(member, settings),
           roles: { listens: true, dials: true },
           freshFor: FRESH_FOR,
           evidence: evidence(member.sight),
@@ -253,6 +256,7 @@ function factsOf(
       generation: wanted.pin === 0 ? null : wanted.pin,
       renewBefore: 365 * DAY,
       soak: settings.soak ? SOAK : 0,
+      strategy: settings.lockstep ? 'Lockstep' : 'Staged',
       maxConcurrent: settings.concurrent,
       paused: wanted.paused,
       approval: {
@@ -260,12 +264,12 @@ function factsOf(
         upTo:
           wanted.approved.stage === 0
             ? null
-            : { generation: wanted.approved.generation, stage: wanted.approved.stage === 1 ? 'Roll' : 'Drop' },
+            : { generation: wanted.approved.generation, stage: approvedStage(wanted.approved.stage, settings) },
       },
       departed,
       deleting: wanted.deleting,
     },
-    ledger: ledgerOf(state, order),
+    ledger: ledgerOf(state, order, settings),
     generations,
     certificates,
     witnesses,
@@ -280,6 +284,10 @@ function factsOf(
 const LEDGER_FIELDS = 'bundle,created,epoch,generations,held,highest,history,roster,rotation,signer';
 const ROUTE_FIELDS = 'direction,from,provenEpoch,provenSince,since,stage,startedAt,to';
 const ENTRY_FIELDS = 'bundle,grant,leaf,since,uid';
+
+const STAGE_NUMBERS = { Append: 0, Roll: 1, Drop: 2, Prepare: 0, Swap: 2 } as const;
+
+const approvedStage = (stage: 1 | 2, { lockstep }: Settings) => (stage === 1 ? 'Roll' : lockstep ? 'Swap' : 'Drop');
 
 /** A field that this form does not know would be lost silently, and with it what the exploration proves. */
 function expectFields(what: string, object: object, fields: string): void {
@@ -310,7 +318,7 @@ function headOf(ledger: Ledger): Head {
             from: rotation.from,
             to: rotation.to,
             backward: rotation.direction === 'Backward',
-            stage: rotation.stage === 'Append' ? 0 : rotation.stage === 'Roll' ? 1 : 2,
+            stage: STAGE_NUMBERS[rotation.stage],
             proven: rotation.provenSince === null ? 0 : Date.parse(rotation.provenSince) <= NOW - SOAK ? 2 : 1,
             provenEpoch: rotation.provenEpoch,
           },
@@ -402,7 +410,13 @@ export class Decider {
       const ledger =
         step.kind === 'commit'
           ? step.ledger
-          : this.#planner.adoptGeneration(facts.ledger, minted, records[minted] ?? record(minted), NOW);
+          : this.#planner.adoptGeneration(
+              facts.ledger,
+              minted,
+              records[minted] ?? record(minted),
+              NOW,
+              facts.wish.strategy,
+            );
       decodeLedger(encodeLedger(ledger));
       const told = story.map(({ note }) => note);
       const next = nextOf(ledger, shown);

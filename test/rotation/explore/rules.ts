@@ -203,8 +203,10 @@ export function usable(
  * that may rest on it is under way, and not when a change that the ledger has already decided on would break on it. What the world breaks
  * between a probe and its use, no planner can prevent.
  */
-export function mayRestart(state: State, i: number, old: Content): boolean {
+export function mayRestart(state: State, i: number, old: Content, lockstep: boolean): boolean {
   if (state.commit !== null || (state.members[i]?.vouch ?? null) !== null) return false;
+  // Links are down, so there is nothing that it could break; but what was seen of it must not end the gap.
+  if (lockstep && state.head.rotation?.stage === 2) return state.members.every(({ oldSight }) => oldSight === null);
   for (let p = 0; p < state.members.length; p++) {
     const member = state.members[p];
     if (member === undefined) continue;

@@ -122,7 +122,7 @@ export function explore(world: World, planner: Planner, limits: Limits): Result 
           return;
         }
         const bad =
-          (after.head.epoch === state.head.epoch ? null : wrongStep(state, after)) ??
+          (after.head.epoch === state.head.epoch ? null : wrongStep(state, after, world)) ??
           wrongState(after) ??
           brokenLink(after, world);
         const form = encode(after);
@@ -184,7 +184,7 @@ function replay(moves: Moves, seen: HashSet, parents: Parents, wrong: Wrong): Co
     // Names and numbers of what is wrong are those of this walk.
     if (place === way.length - 1 && wrong.after !== null)
       what =
-        (after.head.epoch === from.head.epoch ? null : wrongStep(from, after)) ??
+        (after.head.epoch === from.head.epoch ? null : wrongStep(from, after, moves.world)) ??
         wrongState(after) ??
         brokenLink(after, moves.world) ??
         what;

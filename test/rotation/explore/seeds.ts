@@ -4,6 +4,7 @@
  */
 import { EVIDENCE } from './seeds/evidence.ts';
 import { CONTENT, GRANTING } from './seeds/grants.ts';
+import { LOCKSTEP } from './seeds/lockstep.ts';
 import { CUTTING } from './seeds/matrix.ts';
 import { JOINING, PASSING } from './seeds/passes.ts';
 import { STAGING, REVERSING } from './seeds/stages.ts';
@@ -18,4 +19,5 @@ export const SEEDS: readonly Seed[] = [
   ...CUTTING,
   ...JOINING,
   ...PASSING,
+  ...LOCKSTEP,
 ];

@@ -48,7 +48,8 @@ export class Settling {
   /** Whatever runs is approved, where that is asked for. */
   #approved(state: State): State {
     const { rotation } = state.head;
-    if (rotation === null || this.#moves.world.approval.length === 0) return state;
+    const { approval, lockstep } = this.#moves.world;
+    if (rotation === null || (approval.length === 0 && !lockstep)) return state;
     return { ...state, wanted: { ...state.wanted, approved: { generation: rotation.to, stage: 2 } } };
   }
 

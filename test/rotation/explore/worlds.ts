@@ -19,9 +19,13 @@ export const BASE: World = {
   concurrent: 1,
   soak: false,
   approval: [],
+  lockstep: false,
   alike: false,
   may: {},
 };
+
+/** Members that honour one CA only. */
+const LOCKSTEP: World = { ...BASE, lockstep: true };
 
 /** Worlds in which bugs that were put in are looked for: small enough to be explored to the end in a few seconds. */
 export const SEED_WORLDS: readonly World[] = [
@@ -50,6 +54,13 @@ export const SEED_WORLDS: readonly World[] = [
   { ...BASE, name: 'old files, there and back again', old: 2, may: { pin: 3, restart: 1 } },
   { ...BASE, name: 'two at a time', members: 3, concurrent: 2, may: { pin: 1, blind: 1 } },
   { ...BASE, name: 'generations alike', alike: true, may: { pin: 2, blind: 1 } },
+  { ...LOCKSTEP, name: 'lockstep', may: { pin: 3, approve: 2 } },
+  { ...LOCKSTEP, name: 'lockstep, leaf and bundle apart', may: { pin: 3, approve: 1, apart: ANY, inconclusive: 2 } },
+  { ...LOCKSTEP, name: 'lockstep, dark members', may: { pin: 1, approve: 1, blind: 2, inconclusive: 2 } },
+  { ...LOCKSTEP, name: 'lockstep, barred members', may: { pin: 1, approve: 1, bar: 1, depart: 1 } },
+  { ...LOCKSTEP, name: 'lockstep, late writes', underWay: 1, standing: ['write'], may: { pin: 3, approve: 1 } },
+  { ...LOCKSTEP, name: 'lockstep, late mounts', coming: 2, may: { pin: 3, approve: 1, late: ANY } },
+  { ...LOCKSTEP, name: 'lockstep, old files', old: 2, may: { pin: 2, approve: 1, restart: 1 } },
 ];
 
 /** Worlds of every run of the tests: each is explored to its end. */
@@ -161,6 +172,31 @@ export const WORLDS: readonly World[] = [
   { ...BASE, name: 'three, late mounts', members: 3, coming: 1, may: { pin: 2, late: ANY } },
   { ...BASE, name: 'three, two at a time', members: 3, concurrent: 2, may: { pin: 1, blind: 1 } },
   { ...BASE, name: 'three, all at a time', members: 3, concurrent: '100%', may: { pin: 1 } },
+  // Members that honour one CA only: links are down in the gap, and in no other state.
+  { ...LOCKSTEP, name: 'lockstep, there and back again', may: { pin: 4, mispin: 1, approve: 2 } },
+  { ...LOCKSTEP, name: 'lockstep, dark and apart', may: { pin: 2, approve: 1, blind: 2, wipe: 1, apart: ANY } },
+  { ...LOCKSTEP, name: 'lockstep, half a look', may: { pin: 1, approve: 1, inconclusive: 2, stale: 1 } },
+  { ...LOCKSTEP, name: 'lockstep, soak and pause', soak: true, may: { pin: 3, approve: 2, pause: 2 } },
+  { ...LOCKSTEP, name: 'lockstep, late mounts', coming: 2, may: { pin: 3, approve: 1, late: ANY } },
+  { ...LOCKSTEP, name: 'lockstep, old files', coming: 1, old: 2, may: { pin: 2, approve: 1, late: ANY, restart: 2 } },
+  {
+    ...LOCKSTEP,
+    name: 'lockstep, writes stand still',
+    underWay: 1,
+    standing: ['commit', 'write'],
+    may: { pin: 3, approve: 1 },
+  },
+  { ...LOCKSTEP, name: 'lockstep, probes stand still', underWay: 1, standing: ['probe'], may: { pin: 1, approve: 1 } },
+  { ...LOCKSTEP, name: 'lockstep, watches are stuck', stuck: 1, may: { pin: 2, approve: 1 } },
+  {
+    ...LOCKSTEP,
+    name: 'lockstep, comings and goings',
+    joiners: 1,
+    may: { pin: 2, approve: 1, join: 1, prune: 1, depart: 1 },
+  },
+  { ...LOCKSTEP, name: 'lockstep, barred', may: { pin: 2, approve: 1, bar: 1, depart: 1 } },
+  { ...LOCKSTEP, name: 'lockstep, vouched', unprobed: 1, may: { pin: 2, approve: 1, vouch: ANY, wipe: 1 } },
+  { ...LOCKSTEP, name: 'lockstep, three', members: 3, may: { pin: 2, approve: 1 } },
 ];
 
 /** The same with more of everything, explored to the end by `make explore`. */
