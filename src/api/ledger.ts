@@ -47,6 +47,8 @@ export interface RosterEntry {
   readonly grant: Grant | null;
 }
 
+/** How a rotation goes: where members honour every CA of a bundle, and where they honour one only. */
+export type Strategy = 'Staged' | 'Lockstep';
 /** Stages of a rotation in which both generations are trusted for a while. */
 export type StagedStage = 'Append' | 'Roll' | 'Drop';
 /** Stages of one in which all change at one time. */
@@ -65,6 +67,8 @@ export interface Rotation {
   readonly provenSince: string | null;
   /** Epoch at which the last grant was proven, or the stage began. */
   readonly provenEpoch: number;
+  /** Since when links may be down, RFC 3339: in lockstep, until all were seen to have changed. Null: they hold. */
+  readonly interruptedSince: string | null;
 }
 
 interface HistoryEntry {
@@ -197,6 +201,7 @@ const headSchema = z.strictObject({
       since: instant,
       provenSince: instant.nullable(),
       provenEpoch: counted,
+      interruptedSince: instant.nullable().default(null), // ledgers of before there was lockstep have none
     })
     .nullable(),
   held: z.boolean().default(false), // ledgers of before there were rollbacks have none
@@ -227,7 +232,7 @@ function checkHead({ epoch, highest, generations, signer, bundle, rotation, hist
 }
 
 function checkRotation(
-  { from, to, direction, stage, provenEpoch }: Rotation,
+  { from, to, direction, stage, provenEpoch, interruptedSince }: Rotation,
   signer: number,
   bundle: readonly number[],
   epoch: number,
@@ -244,6 +249,8 @@ function checkRotation(
   const wanted = stage === 'Append' || stage === 'Prepare' ? from : to;
   if (signer !== wanted) throw new LedgerError(`${route}: the signer must be ${wanted}, not ${signer}`);
   const both = stage === 'Append' || stage === 'Roll';
+  if (stage !== 'Prepare' && stage !== 'Swap' && interruptedSince !== null)
+    throw new LedgerError(`${route}: no link is down in this stage`);
   const other = signer === from ? to : from;
   if (both ? !bundle.includes(from) || !bundle.includes(to) : bundle.includes(other)) {
     throw new LedgerError(

@@ -368,6 +368,12 @@ const status = z.object({
           'Append (trust the next), Roll (re-issue) or Drop (stop trusting the old); with strategy Lockstep, Prepare or Swap (all change at ' +
             'one time). Default: none while stable. Example: Roll',
         ),
+      interruptedSince: instant()
+        .optional()
+        .describe(
+          'With strategy Lockstep: since when links between members that have changed and those that have not may be down, RFC 3339; until ' +
+            'all were seen to have changed. Default: none while links hold.',
+        ),
       startedAt: instant().optional().describe('When the rotation began, RFC 3339. Default: none while stable.'),
       stageStartedAt: instant().optional().describe('When the stage began, RFC 3339. Default: none while stable.'),
       waitingFor: waitingFor

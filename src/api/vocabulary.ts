@@ -92,6 +92,8 @@ export const EVENT_REASONS = {
   RotationStarted: 'A rotation to another generation began.',
   RotationReversed: 'The rotation turned round: spec.rotation.generation names the generation that it came from.',
   StageEntered: 'A stage of the rotation began.',
+  InterruptionEnded:
+    'All members changed at one time (strategy Lockstep), and all were seen to have: links hold again; the note says for how long they may have been down.',
   RotationCompleted: 'The rotation is complete; only the new generation is trusted.',
   RotationHeld: 'The rotation cannot go on; the note names the member and the next step.',
   GrantOpened: "Leave was given for one member's Secret to change.",

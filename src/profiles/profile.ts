@@ -43,8 +43,8 @@ export interface Profile {
   /** Order of the CAs in `ca.crt`, for what takes the first one only: by age, or the issuer of the member's own leaf before the others. */
   readonly bundleOrder: 'OldestFirst' | 'IssuerFirst';
   /**
-   * Whether it honours every CA of a bundle. Unknown: a user who has tried it must say so (`rotation.strategy: Staged`) before a bundle
-   * of two is made.
+   * Whether it honours every CA of a bundle. Unknown: a user who has tried it must say so (`rotation.strategy`) before a
+   * bundle of two is made.
    */
   readonly bundle: 'honoured' | 'unknown';
   /** What is spoken where it listens, unless the endpoint says otherwise. Null: nobody from outside can look, so it is acknowledged. */

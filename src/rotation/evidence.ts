@@ -42,6 +42,14 @@ export function proofOf(rotation: Rotation): readonly Question[] {
   }
 }
 
+/**
+ * Whether there is nothing to be seen before all change at one time: leaves of a generation that has expired are accepted nowhere, so nobody
+ * is as it should be, and no link is left that the change could break. To wait for such evidence would be to wait for ever.
+ */
+export function isMoot({ generations }: Facts, { stage, from }: Rotation, now: number): boolean {
+  return stage === 'Prepare' && now >= (generations.get(from)?.notAfter ?? Number.POSITIVE_INFINITY);
+}
+
 /** What is asked of a member whose grant was turned round: what the stage asks, and the very leaf that came with it. */
 export function proofOfReopened(rotation: Rotation): readonly Question[] {
   return [...proofOf(rotation), { kind: 'presents', generation: contentOf(rotation).leaf }];

@@ -111,8 +111,6 @@ export interface Wish {
   readonly generation: number | null;
   readonly renewBefore: number;
   readonly soak: number;
-  /** How a rotation that begins now gets there. */
-  readonly strategy: 'Staged' | 'Lockstep';
   readonly maxConcurrent: number | `${number}%`;
   /** Nothing is granted, entered, started or turned round. */
   readonly paused: boolean;

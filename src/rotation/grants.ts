@@ -1,6 +1,6 @@
 import type { Ledger, RosterEntry, Rotation } from '../api/ledger.ts';
 import { contentOf, isLockstep, sameBundle } from './content.ts';
-import { ask, type Finding, neededForGrant, OK, proofOf, proofOfReopened } from './evidence.ts';
+import { ask, type Finding, isMoot, neededForGrant, OK, proofOf, proofOfReopened } from './evidence.ts';
 import type { Blocker, CertificateFact, Facts, MemberKey, SecretFact } from './facts.ts';
 import { cut, inventory, unfit } from './matrix.ts';
 import { names, type Story } from './story.ts';
@@ -36,16 +36,14 @@ function findProof(facts: Facts, rotation: Rotation, member: MemberKey, entry: R
   const certificate = facts.certificates.get(member);
   if (certificate === undefined) return ask(facts, rotation, member, null, proofOf(rotation), entry.since, now);
   const { barred, secret } = certificate;
-  if (barred !== null && (isWaiting(entry) || secret === null || !written(secret, entry)))
+  // Whoever could not change with the others is to be known before the gap begins.
+  const preparing = rotation.stage === 'Prepare';
+  if (barred !== null && (preparing || isWaiting(entry) || secret === null || !written(secret, entry)))
     return barredBy(barred, member, entry);
-  // What is brought must be there before the gap begins.
-  const lack =
-    rotation.stage === 'Prepare'
-      ? lackOf(certificate, rotation.to)
-      : isWaiting(entry)
-        ? lackOf(certificate, contentOf(rotation).leaf)
-        : null;
+  const coming = preparing ? rotation.to : isWaiting(entry) ? contentOf(rotation).leaf : null;
+  const lack = coming === null ? null : lackOf(certificate, coming);
   if (lack !== null) return { ok: false, contrary: false, ...lack };
+  if (isMoot(facts, rotation, now)) return OK;
   if (isWaiting(entry)) {
     const message =
       entry.grant === null
@@ -168,9 +166,9 @@ export function chooseGrants(facts: Facts, rotating: Rotating, findings: Finding
 
 /** Everybody who can change does so at one time: it has no bounds, and whoever is not as it was cannot hold the others in the gap. */
 function together(facts: Facts, rotation: Rotation, waiting: readonly MemberKey[], now: number): Granting {
-  const { stage } = rotation;
+  if (isMoot(facts, rotation, now)) return { members: [], held: new Map(), claims: [] };
   const given = contentOf(rotation);
-  const blocker = stage === 'Swap' ? unfit(facts, given, now) : null;
+  const blocker = rotation.stage === 'Swap' ? unfit(facts, given, now) : null;
   if (blocker !== null) {
     const finding = { ok: false, contrary: false, ...blocker } as const;
     return { members: [], held: new Map(waiting.map((member) => [member, finding])), claims: [] };
@@ -198,7 +196,8 @@ export function openGrants(rotating: Rotating, { members, claims }: Granting, ep
   story.acknowledged(claims);
   // With the numbers: equal notes are one event with a count, and a later rotation is to have a story of its own.
   const { stage, from, to } = rotating.rotation;
-  story.tell('Normal', 'GrantOpened', `${stage} from generation ${from} to ${to}: ${names(members)} may change now`);
+  const what = stage === 'Prepare' ? 'are given once more what they have, and looked at' : 'may change now';
+  story.tell('Normal', 'GrantOpened', `${stage} from generation ${from} to ${to}: ${names(members)} ${what}`);
   return { ...rotating, roster };
 }
 

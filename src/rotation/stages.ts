@@ -1,4 +1,11 @@
-import { type GenerationRecord, type Ledger, MAX_HISTORY, type RosterEntry, type Rotation } from '../api/ledger.ts';
+import {
+  type GenerationRecord,
+  type Ledger,
+  MAX_HISTORY,
+  type RosterEntry,
+  type Rotation,
+  type Strategy,
+} from '../api/ledger.ts';
 import { contentOf } from './content.ts';
 import type { Approvable, Approval, Facts, MemberKey, Wish } from './facts.ts';
 import type { Findings, Rotating } from './grants.ts';
@@ -15,7 +22,7 @@ export function adoptGeneration(
   number: number,
   record: GenerationRecord,
   now: number,
-  strategy: Wish['strategy'],
+  strategy: Strategy,
 ): Ledger {
   if (number <= ledger.highest) throw new Error(`generation ${number} was used before`);
   if (ledger.rotation !== null) throw new Error('a rotation is running');
@@ -36,6 +43,7 @@ export function adoptGeneration(
       since: at,
       provenSince: null,
       provenEpoch: epoch,
+      interruptedSince: null,
     },
     roster: withoutGrants(ledger.roster),
     held: false,
@@ -60,6 +68,8 @@ export function reverse(rotating: Rotating, approval: Approval, epoch: number, n
     since: rfc3339(now),
     provenSince: null,
     provenEpoch: epoch,
+    // Once all were seen to have changed, links hold; they go down when all change back.
+    interruptedSince: rotation.interruptedSince ?? (hasChanged(rotation) ? rfc3339(now) : null),
   };
   story.tell(
     'Normal',
@@ -68,7 +78,9 @@ export function reverse(rotating: Rotating, approval: Approval, epoch: number, n
   );
   const roster = new Map<MemberKey, RosterEntry>();
   for (const [member, entry] of rotating.roster) {
-    const grant = entry.grant === null || entry.grant === 'Proven' ? null : 'Reversed';
+    // What Prepare gives is what the way back gives: there is nothing on its way that would have to be told apart.
+    const same = entry.grant === 'Open' && rotation.stage === 'Prepare';
+    const grant = entry.grant === null || entry.grant === 'Proven' || same ? null : 'Reversed';
     roster.set(member, { ...entry, grant });
   }
   const { leaf, bundle } = contentOf(turned);
@@ -81,6 +93,11 @@ const OPPOSITE = { Append: 'Drop', Roll: 'Roll', Drop: 'Append', Prepare: 'Swap'
 function opposite({ stage, direction }: Rotation): Rotation['stage'] {
   if (stage !== 'Swap') return OPPOSITE[stage];
   return direction === 'Forward' ? 'Swap' : 'Prepare';
+}
+
+/** Whether members may have changed to what lockstep leads to. */
+function hasChanged({ stage, direction }: Rotation): boolean {
+  return stage === 'Swap' && direction === 'Forward';
 }
 
 function withoutGrants(roster: Ledger['roster']): Ledger['roster'] {
@@ -116,10 +133,11 @@ export function advance(
   story: Story,
 ): Advance {
   const { wish } = facts;
-  const { rotation, roster } = rotating;
+  const { rotation } = rotating;
   const stay = (ledger: Ledger, hold: Hold | null = null): Advance => ({ ledger, hold });
   const all = [...findings.values()];
-  const proven = [...roster.values()].every((entry) => entry.grant === 'Proven') && all.every((finding) => finding.ok);
+  // Whoever still has to be granted is found to wait.
+  const proven = all.every((finding) => finding.ok);
 
   if (!proven) {
     const contrary = all.some((finding) => !finding.ok && finding.contrary);
@@ -132,11 +150,12 @@ export function advance(
     return stay({ ...rotating, rotation: { ...rotation, provenSince: null } });
   }
   const hold = danger(facts, rotating, now) ?? holdOf(rotation, wish, now);
+  if (hold !== null && rotation.provenSince !== null) return stay(rotating, hold);
+  tellOfInterruption(rotation, now, story);
   if (hold === null) {
     story.acknowledged(all.flatMap(({ claims }) => claims));
     return stay(nextStage(rotating, wish, epoch, now, story));
   }
-  if (rotation.provenSince !== null) return stay(rotating, hold);
   if (hold.kind === 'soak') {
     story.tell(
       'Normal',
@@ -144,7 +163,17 @@ export function advance(
       `Stage ${rotation.stage} is proven by every member; it is held for the soak until ${rfc3339(hold.until)}`,
     );
   }
-  return stay({ ...rotating, rotation: { ...rotation, provenSince: rfc3339(now) } }, hold);
+  return stay({ ...rotating, rotation: { ...rotation, provenSince: rfc3339(now), interruptedSince: null } }, hold);
+}
+
+function tellOfInterruption({ interruptedSince }: Rotation, now: number, story: Story): void {
+  if (interruptedSince === null) return;
+  const seconds = Math.round((now - Date.parse(interruptedSince)) / 1000);
+  story.tell(
+    'Normal',
+    'InterruptionEnded',
+    `Every member was seen to use what its Secret holds: links were down at most from ${interruptedSince} to ${rfc3339(now)}, ${seconds} s`,
+  );
 }
 
 /** Before signer and bundle change: the matrix of the whole mesh. */
@@ -174,7 +203,7 @@ function approved({ required, upTo }: Approval, generation: number, stage: Appro
   // It breaks links: nobody enters it without having been told to.
   if (stage === 'Swap') return upTo?.generation === generation && upTo.stage === 'Swap';
   if (!required.includes(stage)) return true;
-  return upTo?.generation === generation && (upTo.stage === 'Drop' || stage === 'Roll');
+  return upTo?.generation === generation && (upTo.stage === 'Drop' || upTo.stage === stage);
 }
 
 /**
@@ -192,7 +221,9 @@ function nextStage(rotating: Rotating, wish: Wish, epoch: number, now: number, s
   const stage = NEXT_STAGE[rotation.stage];
   if (stage === null) return complete(rotating, wish, now, story);
   story.tell('Normal', 'StageEntered', entered(stage, from, to));
-  const next = { ...rotation, stage, since: rfc3339(now), provenSince: null, provenEpoch: epoch } as const;
+  const since = rfc3339(now);
+  const interruptedSince = stage === 'Swap' ? since : null;
+  const next = { ...rotation, stage, since, provenSince: null, provenEpoch: epoch, interruptedSince } as const;
   const { leaf, bundle } = contentOf(next);
   return { ...rotating, signer: leaf, bundle, rotation: next, roster: withoutGrants(rotating.roster) };
 }

@@ -47,6 +47,7 @@ const appending: Ledger = {
     since: LATER,
     provenSince: null,
     provenEpoch: 6,
+    interruptedSince: null,
   },
   roster: new Map([
     ['storage/vast1', member()],
@@ -56,13 +57,15 @@ const appending: Ledger = {
 };
 const rotation = appending.rotation ?? undefined;
 
+const STAGES = ['Append', 'Roll', 'Drop', 'Prepare', 'Swap'] as const;
+
 /** Ledgers as the machine leaves them: stable, or somewhere in a rotation in either direction. */
 const ledgers: fc.Arbitrary<Ledger> = fc
   .record({
     low: fc.integer({ min: 1, max: 5 }),
     step: fc.integer({ min: 1, max: 3 }),
     epoch: fc.integer({ min: 1, max: 1_000_000 }),
-    stage: fc.constantFrom('Append' as const, 'Roll' as const, 'Drop' as const, null),
+    stage: fc.constantFrom(...STAGES, null),
     direction: fc.constantFrom('Forward' as const, 'Backward' as const),
     proven: fc.option(fc.constant(LATER)),
     members: fc.uniqueArray(fc.stringMatching(/^[a-z]{1,9}\/[a-z]{1,9}$/), { maxLength: 20 }),
@@ -70,10 +73,12 @@ const ledgers: fc.Arbitrary<Ledger> = fc
     held: fc.boolean(),
     history: fc.array(fc.constant({ generation: 1, startedAt: CREATED, completedAt: LATER }), { maxLength: 10 }),
   })
-  .map(({ low, step, epoch, stage, direction, proven, members, grant, held, history }): Ledger => {
+  .map(({ low, step, epoch, stage, direction: way, proven, members, grant, held, history }): Ledger => {
     const high = low + step;
+    const direction = stage === 'Prepare' ? 'Forward' : way;
     const [from, to] = direction === 'Forward' ? [low, high] : [high, low];
-    const signer = stage === 'Append' ? from : to;
+    const signer = stage === 'Append' || stage === 'Prepare' ? from : to;
+    const lockstep = stage === 'Prepare' || stage === 'Swap';
     return {
       epoch,
       highest: high + 1,
@@ -83,7 +88,17 @@ const ledgers: fc.Arbitrary<Ledger> = fc
       rotation:
         stage === null
           ? null
-          : { from, to, direction, stage, startedAt: CREATED, since: LATER, provenSince: proven, provenEpoch: epoch },
+          : {
+              from,
+              to,
+              direction,
+              stage,
+              startedAt: CREATED,
+              since: LATER,
+              provenSince: proven,
+              provenEpoch: epoch,
+              interruptedSince: lockstep && proven === null ? LATER : null,
+            },
       roster: new Map(
         members.map((name, index): [MemberKey, RosterEntry] => [
           `ns/${name.replace('/', '-')}`,
@@ -119,6 +134,10 @@ describe('what is encoded', () => {
   test('of before CAs could be without their keys has all of them', () => {
     const { generations } = decodeLedger(encodeLedger(appending).replaceAll(/,"withoutKey":(true|false)/g, ''));
     expect(Object.values(generations).map(({ withoutKey }) => withoutKey)).toEqual([false, false]);
+  });
+
+  test('of before there was lockstep has no interruption', () => {
+    expect(decodeLedger(encodeLedger(appending).replace(',"interruptedSince":null', ''))).toEqual(appending);
   });
 
   test('is the same text whatever the order of the roster', () => {
@@ -240,6 +259,11 @@ describe('what is refused', () => {
         rotation: { ...rotation, from: 2, to: 1, direction: 'Backward', stage: 'Prepare' },
       }),
       'nothing is prepared on the way back',
+    ],
+    [
+      'an interruption where both are trusted',
+      changed({ rotation: { ...rotation, interruptedSince: LATER } }),
+      'no link is down in this stage',
     ],
     [
       'a proof from the future',

@@ -21,10 +21,11 @@ const wish = (changes: Partial<SimulatedMesh['wish']>): void => {
 
 /** The CA as the user wrote it, with the status that it has. */
 function caOf(status?: ReplicationCAStatus): ReplicationCA {
-  const { paused } = mesh.wish;
+  const { paused, approval } = mesh.wish;
+  const { upTo } = approval;
   const parsed = parseObject('ReplicationCA', {
     metadata: { name: 'mesh', namespace: 'ns', uid: 'uid', resourceVersion: '1', generation: 1 },
-    spec: { rotation: { paused } },
+    spec: { rotation: { paused, ...(upTo === null ? {} : { approval: { required: ['Swap'], upTo } }) } },
     ...(status === undefined ? {} : { status }),
   });
   if (!parsed.ok) throw new Error(parsed.problems.join('; '));
@@ -117,6 +118,113 @@ test('a number that cannot be had is waited for before anybody else', () => {
   mesh.ledger = { ...mesh.ledger, highest: 9 };
   wish({ generation: 7 });
   expect(shown()).toMatchObject({ blockedBy: 'GenerationUnavailable', progress: '1/3' });
+});
+
+describe('members that change all at one time', () => {
+  const approved = { required: ['Swap'], upTo: { generation: 2, stage: 'Swap' } } as const;
+  const rotating = (status = shown()) => status.conditions?.find(({ type }) => type === 'Rotating');
+  const began = () => mesh.ledger.rotation?.interruptedSince;
+  const inSwap = (): void => {
+    wish({ approval: approved });
+    mesh.until(({ rotation }) => rotation?.stage === 'Swap');
+    mesh.pass();
+  };
+  beforeEach(() => {
+    mesh.strategy = 'Lockstep';
+    wish({ generation: 2 });
+  });
+
+  test('are told of what their approval will do, and how it is given', () => {
+    mesh.until(({ rotation }) => rotation?.provenSince != null);
+    expect(shown()).toMatchObject({ phase: 'Preparing', blockedBy: 'WaitingForApproval', progress: '3/3' });
+    expect(rotating()).toMatchObject({
+      reason: 'WaitingForApproval',
+      message:
+        'Prepare from G1 to G2: nothing but your approval of Swap is waited for. From then on, all 3 members get another CA and leaf at one ' +
+        'time, and links between those that have loaded them and those that have not are down until all have. To give it, set ' +
+        'spec.rotation.approval: {required: [Swap], upTo: {generation: 2, stage: Swap}}.',
+    });
+    expect(shown().rotation?.interruptedSince).toBeUndefined();
+  });
+
+  test('are told before, where it is approved already', () => {
+    wish({ approval: approved });
+    mesh.until(({ rotation }) => rotation?.stage === 'Prepare');
+    mesh.member(B).dark = true;
+    for (let i = 0; i < 3; i++) {
+      mesh.pass();
+      mesh.deliver(A, B, C);
+      mesh.look(A, B, C);
+    }
+    expect(rotating()?.reason).toBe('WaitingForEvidence');
+    expect(rotating()?.message).toMatch(
+      /^Prepare from G1 to G2: waiting for 1 of 3 members\. .* Swap is approved: as soon as nothing holds it, all 3 members get/,
+    );
+  });
+
+  test('are told since when links are down, of whom, and how to go back', () => {
+    inSwap();
+    mesh.deliver(A);
+    mesh.look(A, B, C);
+    mesh.pass();
+    mesh.look(A, B, C);
+    expect(shown()).toMatchObject({
+      phase: 'Swapping',
+      progress: '1/3',
+      rotation: { interruptedSince: began(), waitingForTotal: 2 },
+    });
+    expect(rotating()?.reason).toBe('Interrupted');
+    expect(rotating()?.message).toContain(
+      `Swap from G1 to G2: links between members that have changed and those that have not are down, since ${began()} at the earliest (back: set spec.rotation.generation to 1): waiting for 2 of 3 members. `,
+    );
+  });
+
+  test.each([
+    ['a pause', () => wish({ paused: true }), 'Paused'],
+    ['a number that cannot be had', () => wish({ generation: 900_000 }), 'GenerationUnavailable'],
+    ['the way back', () => (wish({ generation: 1 }), mesh.pass()), 'Interrupted'],
+    [
+      'the way forth again',
+      () => (wish({ generation: 1 }), mesh.pass(), wish({ generation: 2 }), mesh.pass()),
+      'Interrupted',
+    ],
+  ])('%s in the gap hides nothing of it', (_, act, reason) => {
+    inSwap();
+    mesh.deliver(A);
+    mesh.look(A, B, C);
+    mesh.pass();
+    act();
+    expect(rotating()?.reason).toBe(reason);
+    expect(rotating()?.message).toContain(`are down, since ${began()} at the earliest`);
+  });
+
+  test('of a CA that is stalled in the gap it is told as well', () => {
+    inSwap();
+    const clock = new Refusal('ClockWrong', 'Correct the clock.');
+    const status = shown({ refusal: clock, rotation: null });
+    expect(status.rotation).toMatchObject({ stage: 'Swap', interruptedSince: began() });
+    expect(rotating(status)?.message).toContain(`are down, since ${began()} at the earliest`);
+  });
+
+  test('are not said to be down for sessions from before, nor on the way back from before the gap', () => {
+    inSwap();
+    for (const key of [A, B, C]) mesh.member(key).remembers = 'yes';
+    mesh.deliver(A, B, C);
+    mesh.look(A, B, C);
+    mesh.pass();
+    expect(rotating()?.reason).toBe('WaitingForEvidence');
+    expect(rotating()?.message).not.toContain('down');
+
+    mesh = new SimulatedMesh([A, B, C]);
+    mesh.settle();
+    mesh.strategy = 'Lockstep';
+    wish({ generation: 2 });
+    mesh.until(({ rotation }) => rotation?.stage === 'Prepare');
+    wish({ generation: 1 });
+    mesh.pass();
+    expect(shown()).toMatchObject({ phase: 'Swapping', progress: '0/3 back' });
+    expect(rotating()?.reason).toBe('RollingBack');
+  });
 });
 
 describe('a CA that is stalled', () => {

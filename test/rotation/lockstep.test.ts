@@ -9,7 +9,8 @@ let mesh: SimulatedMesh;
 beforeEach(() => {
   mesh = new SimulatedMesh(ALL);
   mesh.settle();
-  mesh.wish = { ...mesh.wish, generation: 2, strategy: 'Lockstep' };
+  mesh.strategy = 'Lockstep';
+  mesh.wish = { ...mesh.wish, generation: 2 };
 });
 
 const approve = (generation = 2): void => {
@@ -140,15 +141,151 @@ describe('before it', () => {
     expect(mesh.member(joiner).secret).toMatchObject({ leaf: 1, bundle: [1] });
   });
 
-  test('turned round it is over: nobody had anything of the new one', () => {
+  test('an approval of Swap approves no stage of another strategy', () => {
+    approve();
+    mesh.strategy = 'Staged';
+    mesh.wish = { ...mesh.wish, approval: { required: ['Roll'], upTo: { generation: 2, stage: 'Swap' } } };
+    for (let i = 0; i < 20; i++) {
+      mesh.pass();
+      mesh.deliver(...ALL);
+      mesh.look(...ALL);
+    }
+    expect(decide()).toMatchObject({ step: { kind: 'rest' }, hold: { kind: 'approval', stage: 'Roll' } });
+  });
+
+  test('a member that may not be served any more holds it: it could not change with the others', () => {
+    mesh.until(inStage('Prepare', 'Proven'));
+    approve();
+    mesh.member(B).barred = true;
+    for (let i = 0; i < 5; i++) {
+      mesh.pass();
+      mesh.look(...ALL);
+    }
+    expect(mesh.ledger.rotation?.stage).toBe('Prepare');
+    expect(decide().findings.get(B)).toMatchObject({ ok: false, reason: 'NamespaceNotAllowed' });
+    mesh.member(B).barred = false;
+    mesh.until(({ rotation }) => rotation === null);
+    expect(mesh.ledger.signer).toBe(2);
+  });
+
+  test('turned round it is over: nobody had anything of the new one, and no link was ever said to be down', () => {
     mesh.until(inStage('Prepare', 'Proven'));
     want(1);
     mesh.until(({ rotation }) => {
       expect(mesh.brokenLinks()).toEqual([]);
+      expect(rotation?.interruptedSince ?? null).toBeNull();
       return rotation === null;
     });
     expect(mesh.ledger).toMatchObject({ signer: 1, bundle: [1], highest: 2 });
     expect(Object.keys(mesh.ledger.generations)).toEqual(['1']);
+  });
+
+  test('turned round before somebody was proven, nobody gets a new leaf: somebody would have to bring it there', () => {
+    const leaves = () => ALL.map((key) => mesh.member(key).secret?.leafFingerprint);
+    const before = leaves();
+    mesh.until(inStage('Prepare'));
+    mesh.member(B).dark = true;
+    mesh.pass();
+    mesh.deliver(...ALL);
+    mesh.look(...ALL);
+    mesh.pass();
+    expect(grants()).toEqual(['Proven', 'Open', 'Proven']);
+    want(1);
+    mesh.pass();
+    mesh.member(B).dark = false;
+    mesh.until(({ rotation }) => rotation === null);
+    expect(leaves()).toEqual(before);
+  });
+
+  describe('from a generation that has expired', () => {
+    const expire = (): void => {
+      mesh.ends = new Map([[1, mesh.now]]);
+      // Nobody accepts its leaves any more, whatever is loaded.
+      mesh.now += 1;
+    };
+
+    test('nobody is asked whether all is well: nothing is, and the gap waits for its approval only', () => {
+      mesh.until(inStage('Prepare'));
+      mesh.member(B).dark = true;
+      expire();
+      for (let i = 0; i < 5; i++) mesh.pass();
+      expect(decide()).toMatchObject({ step: { kind: 'rest' }, hold: { kind: 'approval', stage: 'Swap' } });
+      mesh.member(B).dark = false;
+      approve();
+      mesh.until(({ rotation }) => rotation === null);
+      expect(mesh.ledger).toMatchObject({ signer: 2, bundle: [2] });
+    });
+
+    test('what is to be brought must be there all the same', () => {
+      mesh.until(inStage('Prepare'));
+      mesh.member(B).brought = new Map([[2, false]]);
+      expire();
+      approve();
+      for (let i = 0; i < 5; i++) mesh.pass();
+      expect(decide()).toMatchObject({ ledger: { rotation: { stage: 'Prepare' } }, hold: null });
+    });
+  });
+});
+
+/** The ledger says since when links may be down, and never that they hold while one is down. */
+describe('how long links may be down', () => {
+  const since = () => mesh.ledger.rotation?.interruptedSince ?? null;
+  const watch = (until: (ledger: Ledger) => boolean): void => {
+    mesh.until((ledger) => {
+      if (since() === null) expect(mesh.brokenLinks()).toEqual([]);
+      return until(ledger);
+    });
+  };
+
+  test('is counted from the moment in which all may change', () => {
+    approve();
+    watch(inStage('Swap'));
+    const began = since();
+    expect(began).toBe(mesh.ledger.rotation?.since);
+    expect(began).not.toBeNull();
+    mesh.now += 60_000;
+    want(1);
+    mesh.pass();
+    expect(mesh.ledger.rotation).toMatchObject({ stage: 'Swap', direction: 'Backward', interruptedSince: began });
+    want(2);
+    mesh.pass();
+    expect(mesh.ledger.rotation).toMatchObject({ stage: 'Prepare', interruptedSince: began });
+    mesh.wish = { ...mesh.wish, approval: { required: ['Swap'], upTo: null } };
+    watch(inStage('Prepare', 'Proven'));
+    mesh.pass();
+    expect(since(), 'all were seen to be as before').toBeNull();
+    approve();
+    watch(({ rotation }) => rotation === null);
+    expect(mesh.ledger.signer).toBe(2);
+  });
+
+  test('ends with the proof, though a soak holds the stage; and begins anew when it is turned round then', () => {
+    approve();
+    watch(inStage('Swap'));
+    mesh.wish = { ...mesh.wish, soak: 600_000 };
+    watch(({ rotation }) => rotation?.stage === 'Swap' && rotation.provenSince !== null);
+    expect(since()).toBeNull();
+    mesh.now += 60_000;
+    want(1);
+    mesh.pass();
+    expect(since()).toBe(mesh.ledger.rotation?.since);
+    watch(({ rotation }) => rotation === null);
+    expect(mesh.ledger.signer).toBe(1);
+  });
+
+  test('is told with its end', () => {
+    approve();
+    mesh.until(inStage('Swap'));
+    mesh.now += 95_000;
+    const notes: string[] = [];
+    for (let i = 0; i < 20; i++) {
+      mesh.deliver(...ALL);
+      mesh.look(...ALL);
+      notes.push(...mesh.pass().story.map(({ reason, note }) => `${reason}: ${note}`));
+    }
+    expect(notes.filter((note) => note.startsWith('InterruptionEnded'))).toEqual([
+      expect.stringMatching(/: links were down at most from \S+Z to \S+Z, 95 s$/),
+    ]);
   });
 });
 
@@ -174,6 +311,7 @@ describe('in the gap', () => {
   test('one that cannot change does not keep the others in it', () => {
     const other = new SimulatedMesh(ALL);
     other.settle();
+    other.strategy = 'Lockstep';
     approve();
     other.wish = mesh.wish;
     other.until(inStage('Swap'));
@@ -189,6 +327,7 @@ describe('in the gap', () => {
     for (const begun of [[], [A], [A, B], ALL]) {
       const other = new SimulatedMesh(ALL);
       other.settle();
+      other.strategy = 'Lockstep';
       other.wish = mesh.wish;
       begin(other);
       for (const key of ALL) other.beginWrite(key);
@@ -243,13 +382,18 @@ describe('in the gap', () => {
     expect(mesh.ledger.signer).toBe(2);
   });
 
-  test('nobody is changed to a generation that has expired', () => {
-    const facts = mesh.facts();
+  test('nobody is changed to a generation that has expired, and the way forth ends the gap', () => {
+    mesh.deliver(A);
+    mesh.look(...ALL);
     want(1);
     mesh.pass();
-    const generations = new Map([...facts.generations, [1, { issuedAt: 0, notAfter: mesh.now }] as const]);
-    const decision = plan({ ...mesh.facts(), generations }, mesh.now);
+    mesh.ends = new Map([[1, mesh.now]]);
+    const decision = decide();
     expect(decision.step.kind).toBe('rest');
     expect([...decision.held.values()]).toMatchObject(ALL.map(() => ({ ok: false, reason: 'WouldBreak' })));
+    want(2);
+    mesh.until(({ rotation }) => rotation === null);
+    expect(mesh.ledger).toMatchObject({ signer: 2, bundle: [2] });
+    expect(mesh.brokenLinks()).toEqual([]);
   });
 });

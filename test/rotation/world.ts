@@ -2,7 +2,7 @@
  * An adversarial mesh in memory, for the planner: Secrets are written late or never, members load them whenever they like, probes begin
  * and end at different times, passes act on what they read long ago. Every action is one atomic step; the order is chosen by the test.
  */
-import { emptyLedger, type GenerationRecord, type Ledger } from '../../src/api/ledger.ts';
+import { emptyLedger, type GenerationRecord, type Ledger, type Strategy } from '../../src/api/ledger.ts';
 import type { MemberKey } from '../../src/api/names.ts';
 import { sameBundle } from '../../src/rotation/content.ts';
 import type {
@@ -85,13 +85,16 @@ export class SimulatedMesh {
     generation: null,
     renewBefore: 0,
     soak: 0,
-    strategy: 'Staged',
     maxConcurrent: 1,
     paused: false,
     approval: { required: [], upTo: null },
     departed: new Set(),
     deleting: false,
   };
+  /** How rotations that begin go on. */
+  strategy: Strategy = 'Staged';
+  /** When generations end; all others outlive every test. */
+  ends: ReadonlyMap<number, number> = new Map();
   now = NOW;
   unfinished: Unfinished[] = [];
   /** The most grants that were open at one time. */
@@ -156,7 +159,7 @@ export class SimulatedMesh {
     const generations = new Map(
       Object.keys(this.ledger.generations).map((number) => [
         Number(number),
-        { issuedAt: NOW - YEAR, notAfter: NOW + 9 * YEAR },
+        { issuedAt: NOW - YEAR, notAfter: this.ends.get(Number(number)) ?? NOW + 9 * YEAR },
       ]),
     );
     return {
@@ -248,7 +251,7 @@ export class SimulatedMesh {
     const next =
       step.kind === 'commit'
         ? step.ledger
-        : adoptGeneration(this.ledger, step.generation, record(step.generation), this.now, this.wish.strategy);
+        : adoptGeneration(this.ledger, step.generation, record(step.generation), this.now, this.strategy);
     if (next.epoch !== this.ledger.epoch + 1) throw new Error(`epoch went from ${this.ledger.epoch} to ${next.epoch}`);
     const [before, after] = [this.ledger.rotation, next.rotation];
     if (after !== null) this.stages.add(after.stage);
@@ -273,7 +276,9 @@ export class SimulatedMesh {
       : Object.keys(this.ledger.generations)
           .map(Number)
           .filter((number) => askable(number) && !loaded.bundle.includes(number));
-    const trusted = blind ? [] : loaded.bundle.filter(askable);
+    const trusted = blind
+      ? []
+      : loaded.bundle.filter((number) => askable(number) && this.now < (this.ends.get(number) ?? Infinity));
     return {
       epoch,
       revision,

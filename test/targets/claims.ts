@@ -11,6 +11,7 @@ export const ASPECTS = {
   probe: 'probe',
   rotation: 'rotation with live data',
   rollback: 'rollback',
+  lockstep: 'lockstep',
 } as const;
 export type Aspect = keyof typeof ASPECTS;
 

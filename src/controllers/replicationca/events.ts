@@ -31,7 +31,7 @@ export class ReplicationCAEvents {
     const { generation, because } = step;
     const what =
       after.rotation?.stage === 'Prepare'
-        ? 'members are to be seen as they should be; then all change at one time, once that is approved'
+        ? 'members are to be seen as they should be; then all change at one time, once that is approved, and links are down meanwhile'
         : 'members get both CAs to trust';
     const note = `Rotation from generation ${before.signer} to ${generation} begins (${because}): ${after.roster.size} ${what}`;
     this.#normal(meta, 'RotationStarted', note);
@@ -57,7 +57,9 @@ export class ReplicationCAEvents {
     for (const { member, reason, message } of regressedIn(decision)) {
       if (told.has(member)) continue;
       told.add(member);
-      const note = `${decision.ledger.rotation?.stage}: ${member} was proven and has gone back (${reason}). ${message} No other member may change until it is well again: make it reload its files.`;
+      const stage = decision.ledger.rotation?.stage;
+      const effect = stage === 'Swap' ? 'Its links are down' : 'No other member may change';
+      const note = `${stage}: ${member} was proven and has gone back (${reason}). ${message} ${effect} until it is well again: make it reload its files.`;
       this.#warn(meta, 'RotationHeld', note);
     }
   }

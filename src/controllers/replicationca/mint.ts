@@ -1,5 +1,5 @@
 import { type KeyObject, randomBytes } from 'node:crypto';
-import type { GenerationRecord, Ledger } from '../../api/ledger.ts';
+import type { GenerationRecord, Ledger, Strategy } from '../../api/ledger.ts';
 import { generationName, PASSPHRASE_KEY } from '../../api/names.ts';
 import type { ReplicationCA } from '../../api/objects.ts';
 import { checkBundle } from '../../pki/bundle.ts';
@@ -7,7 +7,6 @@ import { PkiError } from '../../pki/errors.ts';
 import { type Authority, issueCa, newSerial } from '../../pki/issue.ts';
 import { encodePrivateKey, encryptPrivateKey, generatePrivateKey } from '../../pki/keys.ts';
 import { profileOf } from '../../profiles/index.ts';
-import type { Wish } from '../../rotation/facts.ts';
 import { adoptGeneration } from '../../rotation/stages.ts';
 import type { Chapter } from '../../rotation/story.ts';
 import { type Client, refOf, keyOf } from '../../runtime/client.ts';
@@ -51,7 +50,8 @@ export async function mint(
   now: number,
   signal: AbortSignal,
 ): Promise<Minted> {
-  if (ledger.signer !== null) checkStrategy(ca, number);
+  // The first one is a rotation from nowhere.
+  const strategy = ledger.signer === null ? 'Staged' : strategyOf(ca, number);
   const ref = refOf(keyOf(ca.metadata));
   const { passphraseSecretRef, imported = [] } = ca.spec;
   const passphrase =
@@ -82,10 +82,7 @@ export async function mint(
     imported: made.imported,
     withoutKey: key === null,
   };
-  return {
-    ledger: adoptGeneration(ledger, number, record, now, strategyChosen(ca) ?? 'Staged'),
-    story: story(kept.meta.name),
-  };
+  return { ledger: adoptGeneration(ledger, number, record, now, strategy), story: story(kept.meta.name) };
 }
 
 /**
@@ -115,19 +112,15 @@ function rehearse(authorities: ReadonlyMap<number, Authority>, number: number, r
   }
 }
 
-/** How rotations of a CA go: what its owner says, or else its profile. Null: neither says. */
-export function strategyChosen({ spec }: Pick<ReplicationCA, 'spec'>): Wish['strategy'] | null {
-  return spec.rotation?.strategy ?? (profileOf(spec.profile).bundle === 'honoured' ? 'Staged' : null);
-}
-
 /**
- * A second generation is a bundle of two for every member, or an interruption. Of some systems nobody knows whether they honour two but who
- * has tried it.
- * @throws Refusal when nobody has said how a rotation is to go
+ * How the rotation to a generation goes: as its owner says, or else its profile. A second generation is a bundle of two for every member, or
+ * an interruption; of some systems nobody knows whether they honour two but who has tried it.
+ * @throws Refusal when neither says
  */
-export function checkStrategy(ca: Pick<ReplicationCA, 'spec'>, number: number): void {
-  if (strategyChosen(ca) !== null) return;
-  const { name } = profileOf(ca.spec.profile);
+export function strategyOf({ spec }: Pick<ReplicationCA, 'spec'>, number: number): Strategy {
+  const { name, bundle } = profileOf(spec.profile);
+  const strategy = spec.rotation?.strategy ?? (bundle === 'honoured' ? 'Staged' : null);
+  if (strategy !== null) return strategy;
   throw new Refusal(
     'BundleNotHonoured',
     `A rotation gives every member a bundle of two CAs, and it is not known whether systems of profile ${name} honour both: one that takes one of them breaks its links. Generation ${number} is not made. Try it as docs/targets/${name}.md says; where both are honoured, set spec.rotation.strategy: Staged, and Lockstep where they are not: all members change at one time then, with an interruption.`,

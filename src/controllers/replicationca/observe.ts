@@ -34,7 +34,6 @@ import { memberKeyOf, objectOf } from '../shared/kept.ts';
 import { type Brought, isBrought, obstacleOf, type ProvidedLeaves } from '../shared/provided.ts';
 import type { World } from '../shared/world.ts';
 import { namespaceOf } from '../../rotation/story.ts';
-import { strategyChosen } from './mint.ts';
 import { refusedBy } from './rehearsal.ts';
 
 /** Gathers everything that the machine may know of one CA. */
@@ -87,8 +86,6 @@ function wishOf(world: World, ca: ReplicationCA): Wish {
     generation: rotation?.generation ?? null,
     renewBefore: authorityWish(ca).renewBefore,
     soak: durationOf(rotation?.soak, 0),
-    // Where neither says, nothing begins (mint).
-    strategy: strategyChosen(ca) ?? 'Staged',
     maxConcurrent: concurrencyOf(rotation?.maxConcurrent),
     paused: rotation?.paused ?? false,
     approval: { required: rotation?.approval?.required ?? [], upTo: rotation?.approval?.upTo ?? null },

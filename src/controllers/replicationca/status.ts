@@ -58,17 +58,19 @@ export function statusOf(
       return { ...conditions([...progress(null, pending.message), pending]), phase: 'Pending' };
     }
     const { reason, message } = refusal;
+    const course = known?.rotation ?? null;
+    const gap = course === null || course.interruptedSince === null ? '' : `; ${downSince(course)}`;
     return {
       // Nothing from before: whoever reads a column takes it for true.
       ...conditions([
         ...progress(refusal),
         condition('Ready', 'False', reason, message),
-        condition('Rotating', 'Unknown', reason, `Nothing moves while this CA is stalled. ${message}`),
+        condition('Rotating', 'Unknown', reason, `Nothing moves while this CA is stalled${gap}. ${message}`),
       ]),
       phase: 'Stalled',
       ...(known === null ? {} : standing(known)),
       blockedBy: reason,
-      rotation: { ...(known?.rotation == null ? {} : courseOf(known.rotation)), next: clip(message, MAX_MESSAGE) },
+      rotation: { ...(course === null ? {} : courseOf(course)), next: clip(message, MAX_MESSAGE) },
     };
   }
   const { facts, decision, generations } = rotation;
@@ -102,8 +104,9 @@ function standing({ signer, rotation, roster }: Ledger) {
   };
 }
 
-function courseOf({ from, to, direction, stage, startedAt, since }: Rotation) {
-  return { from, to, direction, stage, startedAt, stageStartedAt: since };
+function courseOf({ from, to, direction, stage, startedAt, since, interruptedSince }: Rotation) {
+  const interrupted = interruptedSince === null ? {} : { interruptedSince };
+  return { from, to, direction, stage, startedAt, stageStartedAt: since, ...interrupted };
 }
 
 /** `1/3`, and `back` where the stage leads back: its name is the same in both directions. */
@@ -217,7 +220,9 @@ function rotating(
     return condition('Rotating', 'False', 'Stable', 'No rotation is running.');
   }
   const back = rotation.direction === 'Backward' ? 'Back: ' : '';
-  const where = `${back}${rotation.stage} from ${generationName(rotation.from)} to ${generationName(rotation.to)}`;
+  const course = `${back}${rotation.stage} from ${generationName(rotation.from)} to ${generationName(rotation.to)}`;
+  const interrupted = isInterrupted(rotation, waiting);
+  const where = interrupted ? `${course}: ${downSince(rotation)}` : course;
   if (stalled !== null)
     return condition('Rotating', 'True', 'GenerationUnavailable', `${where}: held. ${stalled.message}`);
   const [first] = waiting;
@@ -226,8 +231,8 @@ function rotating(
       ? first === undefined
         ? 'proven by every member'
         : `waiting for ${waiting.length} of ${ledger.roster.size} members. ${first.message}`
-      : holdMessage(hold);
-  const tail = pending === null || paused ? '' : ` ${pending.message}`;
+      : holdMessage(hold, ledger.roster.size);
+  const tail = `${announced(ca, ledger, hold)}${pending === null || paused ? '' : ` ${pending.message}`}`;
   if (paused)
     return condition(
       'Rotating',
@@ -235,14 +240,31 @@ function rotating(
       'Paused',
       `${where}: held by spec.rotation.paused; ${pending?.message ?? state}`,
     );
-  const gap = isInterrupted(rotation, waiting);
-  const down = gap ? 'links between members that have changed and those that have not are down; ' : '';
-  return condition('Rotating', 'True', reasonOf(rotation, hold, gap), `${where}: ${down}${state}${tail}`);
+  return condition('Rotating', 'True', reasonOf(rotation, hold, interrupted), `${where}: ${state}${tail}`);
 }
 
-/** Whether links may be down: in lockstep, until all were seen to have changed. Old sessions are another matter. */
-function isInterrupted({ stage }: Rotation, waiting: readonly Waiting[]): boolean {
-  return stage === 'Swap' && waiting.some(({ reason }) => reason !== 'NoSessionKept' && reason !== 'StillResumed');
+/** Whether links may be down at this moment. Whoever only knows sessions from before has changed. */
+function isInterrupted({ interruptedSince }: Rotation, waiting: readonly Waiting[]): boolean {
+  const changed = new Set(['NoSessionKept', 'StillResumed']);
+  return interruptedSince !== null && waiting.some(({ reason }) => !changed.has(reason));
+}
+
+function downSince({ interruptedSince, direction, from }: Rotation): string {
+  const back = direction === 'Forward' ? ` (back: set spec.rotation.generation to ${from})` : '';
+  return `links between members that have changed and those that have not are down, since ${interruptedSince} at the earliest${back}`;
+}
+
+/** What happens in lockstep without another word of the user, before it does. */
+function announced({ spec }: ReplicationCA, { rotation, roster }: Ledger, hold: Hold | null): string {
+  if (rotation?.stage !== 'Prepare' || hold?.kind === 'approval') return '';
+  const upTo = spec.rotation?.approval?.upTo;
+  if (upTo?.stage !== 'Swap' || upTo.generation !== rotation.to) return '';
+  return ` Swap is approved: as soon as nothing holds it, ${together(roster.size)}.`;
+}
+
+/** What happens in Swap. */
+function together(members: number): string {
+  return `all ${members} members get another CA and leaf at one time, and links between those that have loaded them and those that have not are down until all have`;
 }
 
 function reasonOf({ direction }: Rotation, hold: Hold | null, interrupted: boolean): ConditionReason {
@@ -253,11 +275,12 @@ function reasonOf({ direction }: Rotation, hold: Hold | null, interrupted: boole
   return direction === 'Backward' ? 'RollingBack' : 'WaitingForEvidence';
 }
 
-function holdMessage(hold: Exclude<Hold, { kind: 'pause' }>): string {
+function holdMessage(hold: Exclude<Hold, { kind: 'pause' }>, members: number): string {
   if (hold.kind === 'unsafe') return `proven by every member. ${hold.message}`;
-  return hold.kind === 'soak'
-    ? `proven by every member, held for the soak until ${secondTime(hold.until)}.`
-    : `proven by every member, ${hold.stage} waits for approval${hold.stage === 'Swap' ? ': links between members will be down until the last one has changed' : ''}. To give it, ${lineFor(hold)}.`;
+  if (hold.kind === 'soak') return `proven by every member, held for the soak until ${secondTime(hold.until)}.`;
+  return hold.stage === 'Swap'
+    ? `nothing but your approval of Swap is waited for. From then on, ${together(members)}. To give it, ${lineFor(hold)}.`
+    : `proven by every member, ${hold.stage} waits for approval. To give it, ${lineFor(hold)}.`;
 }
 
 /** What to commit so that a hold ends. */

@@ -39,7 +39,8 @@ function* loadable(member: Member): Generator<{ content: Content; when: string }
  * load its Secret at any instant, so what it would load counts as well: a broken link is found one step before it breaks.
  */
 export function brokenLink(state: State, { alike, lockstep }: Pick<Settings, 'alike' | 'lockstep'>): string | null {
-  if (lockstep && isGap(state)) return null;
+  // The gap that is announced. What is given meanwhile is checked by itself (`strayGrant`).
+  if (lockstep && state.head.rotation?.interrupted === true) return null;
   const { members } = state;
   for (let p = 0; p < members.length; p++) {
     const from = members[p];
@@ -66,15 +67,6 @@ export function brokenLink(state: State, { alike, lockstep }: Pick<Settings, 'al
 }
 
 const PROVEN = GRANTS.indexOf('Proven');
-
-/**
- * In lockstep, the announced gap: from the moment in which everybody is to change until everybody was seen to have changed, or, turned round,
- * to be again as before. What is given meanwhile is checked by itself (`strayGrant`).
- */
-function isGap({ head: { rotation }, members }: State): boolean {
-  if (rotation === null) return false;
-  return rotation.stage === 2 || members.some(({ entry }) => entry !== null && entry.grant !== PROVEN);
-}
 
 /** What every state must have besides whole links. */
 export function wrongState({ head, members }: State): string | null {

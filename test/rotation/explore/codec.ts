@@ -134,8 +134,8 @@ function putHead({ epoch, highest, generations, signer, bundle, rotation, held }
   putGenerations(bundle);
   put(held ? 1 : 0);
   if (rotation === null) return put(0);
-  const { from, to, backward, stage, proven, provenEpoch } = rotation;
-  put(1 + stage + proven * 4 + (backward ? 16 : 0));
+  const { from, to, backward, stage, proven, provenEpoch, interrupted } = rotation;
+  put(1 + stage + proven * 4 + (backward ? 16 : 0) + (interrupted ? 32 : 0));
   putGeneration(from);
   putGeneration(to);
   putEpoch(provenEpoch);
@@ -385,6 +385,7 @@ function takeHead(): Head {
       stage: oneOf(route & 3),
       proven: oneOf((route >> 2) & 3),
       provenEpoch,
+      interrupted: (route & 32) !== 0,
     },
     held,
   };

@@ -73,6 +73,9 @@ export function disobeyed(state: State, shown: readonly Member[], next: NextLedg
     const asked = stage !== null && (settings.lockstep || settings.approval.includes(stage));
     if (asked && !(generation === was.to && upTo >= (is?.stage ?? 0)))
       return `it enters ${stage} although that was not approved`;
+    const stuck = members.findIndex(({ certificate, barred }, i) => certificate && barred && next.entries[i] != null);
+    if (settings.lockstep && is !== null && stuck >= 0)
+      return `all are to change at one time, but ${NAMES.charAt(stuck)} cannot`;
   }
   if (is !== null && (turned || started || left) && is.proven !== 0) return 'a stage begins as proven';
 

@@ -126,6 +126,7 @@ function ledgerOf({ head, members }: State, order: readonly number[], settings: 
             since: CREATED,
             provenSince: PROVEN_SINCE[rotation.proven],
             provenEpoch: rotation.provenEpoch,
+            interruptedSince: rotation.interrupted ? CREATED : null,
           },
     roster,
     held,
@@ -256,7 +257,6 @@ function factsOf(
       generation: wanted.pin === 0 ? null : wanted.pin,
       renewBefore: 365 * DAY,
       soak: settings.soak ? SOAK : 0,
-      strategy: settings.lockstep ? 'Lockstep' : 'Staged',
       maxConcurrent: settings.concurrent,
       paused: wanted.paused,
       approval: {
@@ -282,7 +282,7 @@ function factsOf(
 // ---- Decisions ---------------------------------------------------------------------------------------------------
 
 const LEDGER_FIELDS = 'bundle,created,epoch,generations,held,highest,history,roster,rotation,signer';
-const ROUTE_FIELDS = 'direction,from,provenEpoch,provenSince,since,stage,startedAt,to';
+const ROUTE_FIELDS = 'direction,from,interruptedSince,provenEpoch,provenSince,since,stage,startedAt,to';
 const ENTRY_FIELDS = 'bundle,grant,leaf,since,uid';
 
 const STAGE_NUMBERS = { Append: 0, Roll: 1, Drop: 2, Prepare: 0, Swap: 2 } as const;
@@ -321,6 +321,7 @@ function headOf(ledger: Ledger): Head {
             stage: STAGE_NUMBERS[rotation.stage],
             proven: rotation.provenSince === null ? 0 : Date.parse(rotation.provenSince) <= NOW - SOAK ? 2 : 1,
             provenEpoch: rotation.provenEpoch,
+            interrupted: rotation.interruptedSince !== null,
           },
     held: ledger.held,
   };
@@ -415,7 +416,7 @@ export class Decider {
               minted,
               records[minted] ?? record(minted),
               NOW,
-              facts.wish.strategy,
+              this.#settings.lockstep ? 'Lockstep' : 'Staged',
             );
       decodeLedger(encodeLedger(ledger));
       const told = story.map(({ note }) => note);

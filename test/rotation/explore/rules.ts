@@ -206,7 +206,8 @@ export function usable(
 export function mayRestart(state: State, i: number, old: Content, lockstep: boolean): boolean {
   if (state.commit !== null || (state.members[i]?.vouch ?? null) !== null) return false;
   // Links are down, so there is nothing that it could break; but what was seen of it must not end the gap.
-  if (lockstep && state.head.rotation?.stage === 2) return state.members.every(({ oldSight }) => oldSight === null);
+  if (lockstep && state.head.rotation?.interrupted === true)
+    return state.members.every(({ oldSight }) => oldSight === null);
   for (let p = 0; p < state.members.length; p++) {
     const member = state.members[p];
     if (member === undefined) continue;

@@ -135,6 +135,8 @@ export interface Route {
   /** 0: not everything is proven; 1: it is, and the soak runs; 2: the soak is over. */
   readonly proven: 0 | 1 | 2;
   readonly provenEpoch: number;
+  /** Links may be down. */
+  readonly interrupted: boolean;
 }
 
 /** The ledger without its roster, which stands with the members. */

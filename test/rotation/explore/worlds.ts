@@ -55,7 +55,8 @@ export const SEED_WORLDS: readonly World[] = [
   { ...BASE, name: 'two at a time', members: 3, concurrent: 2, may: { pin: 1, blind: 1 } },
   { ...BASE, name: 'generations alike', alike: true, may: { pin: 2, blind: 1 } },
   { ...LOCKSTEP, name: 'lockstep', may: { pin: 3, approve: 2 } },
-  { ...LOCKSTEP, name: 'lockstep, leaf and bundle apart', may: { pin: 3, approve: 1, apart: ANY, inconclusive: 2 } },
+  { ...LOCKSTEP, name: 'lockstep, leaf and bundle apart', may: { pin: 3, approve: 1, apart: ANY } },
+  { ...LOCKSTEP, name: 'lockstep, soak', soak: true, may: { pin: 3, approve: 1 } },
   { ...LOCKSTEP, name: 'lockstep, dark members', may: { pin: 1, approve: 1, blind: 2, inconclusive: 2 } },
   { ...LOCKSTEP, name: 'lockstep, barred members', may: { pin: 1, approve: 1, bar: 1, depart: 1 } },
   { ...LOCKSTEP, name: 'lockstep, late writes', underWay: 1, standing: ['write'], may: { pin: 3, approve: 1 } },
@@ -196,6 +197,14 @@ export const WORLDS: readonly World[] = [
   },
   { ...LOCKSTEP, name: 'lockstep, barred', may: { pin: 2, approve: 1, bar: 1, depart: 1 } },
   { ...LOCKSTEP, name: 'lockstep, vouched', unprobed: 1, may: { pin: 2, approve: 1, vouch: ANY, wipe: 1 } },
+  { ...LOCKSTEP, name: 'lockstep, brought', brings: 1, may: { pin: 2, approve: 1, vouch: ANY, bring: 1 } },
+  {
+    ...LOCKSTEP,
+    name: 'lockstep, brought, late mounts',
+    brings: 1,
+    coming: 1,
+    may: { pin: 3, approve: 1, vouch: ANY, late: ANY },
+  },
   { ...LOCKSTEP, name: 'lockstep, three', members: 3, may: { pin: 2, approve: 1 } },
 ];
 

@@ -112,6 +112,50 @@ export const LOCKSTEP: readonly Seed[] = [
     '',
   ),
   seed(
+    'lockstep',
+    'stages.ts',
+    'the gap is not told of',
+    "const interruptedSince = stage === 'Swap' ? since : null;",
+    'const interruptedSince = null;',
+  ),
+  seed(
+    'lockstep',
+    'stages.ts',
+    'the gap is over when it is turned round',
+    'interruptedSince: rotation.interruptedSince ?? (hasChanged(rotation) ? rfc3339(now) : null),',
+    'interruptedSince: null,',
+  ),
+  seed(
+    'lockstep, soak',
+    'stages.ts',
+    'who turns round when all have changed is told of no gap',
+    'interruptedSince: rotation.interruptedSince ?? (hasChanged(rotation) ? rfc3339(now) : null),',
+    '',
+  ),
+  seed(
+    'lockstep, soak',
+    'stages.ts',
+    'the gap is told of after its end',
+    'provenSince: rfc3339(now), interruptedSince: null } }, hold)',
+    'provenSince: rfc3339(now) } }, hold)',
+    'it is told to last longer than it does (see lockstep.test.ts)',
+  ),
+  seed(
+    'lockstep, late mounts',
+    'stages.ts',
+    'what was on its way in the gap is forgotten when it is turned round',
+    "entry.grant === 'Open' && rotation.stage === 'Prepare'",
+    "entry.grant === 'Open'",
+    'leaf and bundle change together, so what comes back comes with another leaf in any case',
+  ),
+  seed(
+    'lockstep, barred members',
+    'grants.ts',
+    'the gap begins with a member that cannot change',
+    'if (barred !== null && (preparing || isWaiting',
+    'if (barred !== null && (isWaiting',
+  ),
+  seed(
     'lockstep, barred members',
     'grants.ts',
     'a member that cannot change is granted all the same',
@@ -134,7 +178,21 @@ export const LOCKSTEP: readonly Seed[] = [
     `    secret.epoch >= entry.since &&
     secret.leaf === entry.leaf &&`,
     '    secret.leaf === entry.leaf &&',
+    'leaf and bundle change together, so what was turned round is proven by its new leaf only, which fences as well',
   ),
+  {
+    name: 'who has changed back is not fenced, neither by the Secret nor by a new leaf',
+    where: ['lockstep, late writes'],
+    patches: [
+      { file: 'grants.ts', old: '    secret.epoch >= entry.since &&\n', new: '' },
+      {
+        file: 'grants.ts',
+        old: 'const alike = secret !== null && secret.leafEpoch < entry.since;',
+        new: 'const alike = false;',
+      },
+    ],
+    harmless: null,
+  },
   seed(
     ['lockstep, late mounts', 'lockstep, late writes'],
     'grants.ts',
