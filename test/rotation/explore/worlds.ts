@@ -189,12 +189,8 @@ export const WORLDS: readonly World[] = [
   },
   { ...LOCKSTEP, name: 'lockstep, probes stand still', underWay: 1, standing: ['probe'], may: { pin: 1, approve: 1 } },
   { ...LOCKSTEP, name: 'lockstep, watches are stuck', stuck: 1, may: { pin: 2, approve: 1 } },
-  {
-    ...LOCKSTEP,
-    name: 'lockstep, comings and goings',
-    joiners: 1,
-    may: { pin: 2, approve: 1, join: 1, prune: 1, depart: 1 },
-  },
+  { ...LOCKSTEP, name: 'lockstep, comings', members: 1, joiners: 1, may: { pin: 3, approve: 1, join: 1 } },
+  { ...LOCKSTEP, name: 'lockstep, goings', may: { pin: 2, approve: 1, prune: 1, depart: 1 } },
   { ...LOCKSTEP, name: 'lockstep, barred', may: { pin: 2, approve: 1, bar: 1, depart: 1 } },
   { ...LOCKSTEP, name: 'lockstep, vouched', unprobed: 1, may: { pin: 2, approve: 1, vouch: ANY, wipe: 1 } },
   { ...LOCKSTEP, name: 'lockstep, brought', brings: 1, may: { pin: 2, approve: 1, vouch: ANY, bring: 1 } },
@@ -248,6 +244,12 @@ export const LARGE_WORLDS: readonly World[] = [
     may: { pin: 1, join: 1, prune: 1, depart: 1, restore: 1 },
   },
   { ...BASE, name: 'large: four', members: 4, may: { pin: 2 } },
+  {
+    ...LOCKSTEP,
+    name: 'large: lockstep, comings and goings',
+    joiners: 1,
+    may: { pin: 1, approve: 1, join: 1, prune: 1, depart: 1 },
+  },
 ];
 
 /** With so much of everything that memory and patience end first: `make explore` cuts them. */
