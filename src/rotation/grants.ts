@@ -40,10 +40,16 @@ function findProof(facts: Facts, rotation: Rotation, member: MemberKey, entry: R
   const preparing = rotation.stage === 'Prepare';
   if (barred !== null && (preparing || isWaiting(entry) || secret === null || !written(secret, entry)))
     return barredBy(barred, member, entry);
-  const coming = preparing ? rotation.to : isWaiting(entry) ? contentOf(rotation).leaf : null;
-  const lack = coming === null ? null : lackOf(certificate, coming);
-  if (lack !== null) return { ok: false, contrary: false, ...lack };
-  if (isMoot(facts, rotation, now)) return OK;
+  const moot = isMoot(facts, rotation, now);
+  const coming = [
+    ...(isWaiting(entry) && !moot ? [contentOf(rotation).leaf] : []),
+    ...(preparing ? [rotation.to] : []),
+  ];
+  for (const leaf of coming) {
+    const lack = lackOf(certificate, leaf);
+    if (lack !== null) return { ok: false, contrary: false, ...lack };
+  }
+  if (moot) return OK;
   if (isWaiting(entry)) {
     const message =
       entry.grant === null

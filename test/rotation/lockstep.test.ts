@@ -382,6 +382,33 @@ describe('in the gap', () => {
     expect(mesh.ledger.signer).toBe(2);
   });
 
+  test('who is to go back and lacks the leaf for it is named, also when all are to go forth again', () => {
+    mesh.member(B).brought = new Map([
+      [1, false],
+      [2, true],
+    ]);
+    mesh.deliver(...ALL);
+    mesh.look(...ALL);
+    mesh.pass();
+    expect(grants()).toEqual(['Proven', 'Proven', 'Proven']);
+    for (const number of [1, 2]) {
+      want(number);
+      mesh.pass();
+      for (let i = 0; i < 3; i++) {
+        mesh.pass();
+        mesh.deliver(A, C);
+        mesh.look(...ALL);
+      }
+      expect(decide().findings.get(B), `to ${number}`).toMatchObject({ ok: false, reason: 'LeafUnavailable' });
+    }
+    mesh.member(B).brought = new Map([
+      [1, true],
+      [2, true],
+    ]);
+    mesh.until(({ rotation }) => rotation === null);
+    expect(mesh.ledger.signer).toBe(2);
+  });
+
   test('nobody is changed to a generation that has expired, and the way forth ends the gap', () => {
     mesh.deliver(A);
     mesh.look(...ALL);
