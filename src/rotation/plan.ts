@@ -10,7 +10,7 @@ import {
   type Rotating,
 } from './grants.ts';
 import { updateRoster } from './roster.ts';
-import { advance, type Hold, reverse } from './stages.ts';
+import { abandon, advance, type Hold, isUntouched, reverse } from './stages.ts';
 import { type Chapter, Story } from './story.ts';
 import { readWish, type Wanted } from './wanted.ts';
 
@@ -82,6 +82,8 @@ type Step = Pick<Decision, 'ledger' | 'findings' | 'held' | 'hold'>;
 /** One thing at a time: turn round; else mark what is proven; else grant; else leave the stage. */
 function rotate(facts: Facts, given: Rotating, wanted: Wanted, epoch: number, now: number, story: Story): Step {
   const { wish } = facts;
+  if (wanted.kind === 'reverse' && isUntouched(given.rotation))
+    return { ledger: abandon(given, wish, epoch, now, story), findings: new Map(), held: new Map(), hold: null };
   const rotating = wanted.kind === 'reverse' ? reverse(given, wish.approval, epoch, now, story) : given;
   const findings = findProofs(facts, rotating, now);
   const step: Step = { ledger: rotating, findings, held: new Map(), hold: null };

@@ -78,9 +78,7 @@ export function reverse(rotating: Rotating, approval: Approval, epoch: number, n
   );
   const roster = new Map<MemberKey, RosterEntry>();
   for (const [member, entry] of rotating.roster) {
-    // What Prepare gives is what the way back gives: there is nothing on its way that would have to be told apart.
-    const same = entry.grant === 'Open' && rotation.stage === 'Prepare';
-    const grant = entry.grant === null || entry.grant === 'Proven' || same ? null : 'Reversed';
+    const grant = entry.grant === null || entry.grant === 'Proven' ? null : 'Reversed';
     roster.set(member, { ...entry, grant });
   }
   const { leaf, bundle } = contentOf(turned);
@@ -93,6 +91,28 @@ const OPPOSITE = { Append: 'Drop', Roll: 'Roll', Drop: 'Append', Prepare: 'Swap'
 function opposite({ stage, direction }: Rotation): Rotation['stage'] {
   if (stage !== 'Swap') return OPPOSITE[stage];
   return direction === 'Forward' ? 'Swap' : 'Prepare';
+}
+
+/** Whether no member was given anything of the generation that the rotation leads to: Prepare, and it was never turned round. */
+export function isUntouched({ stage, since, startedAt }: Rotation): boolean {
+  return stage === 'Prepare' && since === startedAt;
+}
+
+/**
+ * Ends a rotation that nobody has had anything of yet: there is nothing to be seen, whoever is dark, and nobody has anything to load. What is
+ * being written still is what everybody has. Who joined meanwhile, and was not granted yet, is issued as while nothing rotates.
+ */
+export function abandon({ rotation, ...rest }: Rotating, wish: Wish, epoch: number, now: number, story: Story): Ledger {
+  const { from, to, startedAt } = rotation;
+  story.tell(
+    'Normal',
+    'RotationReversed',
+    `spec.rotation.generation is ${from} again: no member was given anything of generation ${to} yet, so it is over`,
+  );
+  const roster = new Map<MemberKey, RosterEntry>();
+  for (const [member, entry] of withoutGrants(rest.roster))
+    roster.set(member, entry.leaf === null ? { ...entry, leaf: from, bundle: [from], since: epoch } : entry);
+  return { ...rest, roster, ...ending(rest, wish, now, { dropped: to, kept: from, startedAt, back: true }) };
 }
 
 /** Whether members may have changed to what lockstep leads to. */
@@ -241,7 +261,6 @@ function entered(stage: Approvable, from: number, to: number): string {
 
 function complete(rotating: Rotating, wish: Wish, now: number, story: Story): Ledger {
   const { from, to, direction, startedAt } = rotating.rotation;
-  const generations = Object.fromEntries(Object.entries(rotating.generations).filter(([n]) => Number(n) !== from));
   story.tell(
     'Normal',
     'RotationCompleted',
@@ -249,12 +268,21 @@ function complete(rotating: Rotating, wish: Wish, now: number, story: Story): Le
       ? `Every member was seen to refuse generation ${from}: the rotation to generation ${to} is complete`
       : `Every member was seen to refuse generation ${from}: the rotation was rolled back to generation ${to}`,
   );
+  const end = ending(rotating, wish, now, { dropped: from, kept: to, startedAt, back: direction === 'Backward' });
+  return { ...rotating, ...end, roster: withoutGrants(rotating.roster) };
+}
+
+/** What is left of a rotation: one generation less, and a line of history. */
+function ending(
+  { generations, history }: Pick<Ledger, 'generations' | 'history'>,
+  wish: Wish,
+  now: number,
+  { dropped, kept, startedAt, back }: { dropped: number; kept: number; startedAt: string; back: boolean },
+): Pick<Ledger, 'generations' | 'rotation' | 'held' | 'history'> {
   return {
-    ...rotating,
-    generations,
+    generations: Object.fromEntries(Object.entries(generations).filter(([n]) => Number(n) !== dropped)),
     rotation: null,
-    roster: withoutGrants(rotating.roster),
-    held: direction === 'Backward' && wish.generation === null,
-    history: [...rotating.history, { generation: to, startedAt, completedAt: rfc3339(now) }].slice(-MAX_HISTORY),
+    held: back && wish.generation === null,
+    history: [...history, { generation: kept, startedAt, completedAt: rfc3339(now) }].slice(-MAX_HISTORY),
   };
 }

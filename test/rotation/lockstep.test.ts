@@ -168,16 +168,20 @@ describe('before it', () => {
     expect(mesh.ledger.signer).toBe(2);
   });
 
-  test('turned round it is over: nobody had anything of the new one, and no link was ever said to be down', () => {
+  test('turned round it is over at once: nobody had anything of the new one', () => {
     mesh.until(inStage('Prepare', 'Proven'));
     want(1);
-    mesh.until(({ rotation }) => {
-      expect(mesh.brokenLinks()).toEqual([]);
-      expect(rotation?.interruptedSince ?? null).toBeNull();
-      return rotation === null;
-    });
-    expect(mesh.ledger).toMatchObject({ signer: 1, bundle: [1], highest: 2 });
+    expect(mesh.pass().story).toEqual([
+      {
+        type: 'Normal',
+        reason: 'RotationReversed',
+        note: 'spec.rotation.generation is 1 again: no member was given anything of generation 2 yet, so it is over',
+      },
+    ]);
+    expect(mesh.ledger).toMatchObject({ signer: 1, bundle: [1], highest: 2, rotation: null, held: false });
     expect(Object.keys(mesh.ledger.generations)).toEqual(['1']);
+    mesh.settle();
+    expect(mesh.brokenLinks()).toEqual([]);
   });
 
   test('turned round before somebody was proven, nobody gets a new leaf: somebody would have to bring it there', () => {
@@ -192,9 +196,20 @@ describe('before it', () => {
     expect(grants()).toEqual(['Proven', 'Open', 'Proven']);
     want(1);
     mesh.pass();
-    mesh.member(B).dark = false;
-    mesh.until(({ rotation }) => rotation === null);
+    expect(mesh.ledger.rotation, 'though one is dark').toBeNull();
+    mesh.settle();
     expect(leaves()).toEqual(before);
+  });
+
+  test('turned round before a joiner was granted, it is issued as while nothing rotates', () => {
+    mesh.until(inStage('Prepare'));
+    const joiner = 'ns/joiner';
+    mesh.join(joiner);
+    want(1);
+    mesh.pass();
+    expect(mesh.ledger.rotation).toBeNull();
+    mesh.settle();
+    expect(mesh.member(joiner).loaded).toMatchObject({ leaf: 1, bundle: [1] });
   });
 
   describe('from a generation that has expired', () => {

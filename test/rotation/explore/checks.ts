@@ -120,6 +120,8 @@ function falseStep({ head, members }: State, after: State): string | null {
   const { rotation } = head;
   if (rotation === null || after.head.rotation?.to === rotation.from) return null;
   if (after.head.rotation?.stage === rotation.stage) return null;
+  // Given up before anybody was given anything: what nobody has need not be seen to be gone.
+  if (after.head.rotation === null && rotation.stage === 0 && !rotation.turned) return null;
   const wanted = rotation.stage === 0 ? rotation.from : rotation.to;
   const stage = rotation.stage === 0 ? 'Prepare' : 'Swap';
   for (let i = 0; i < members.length; i++) {

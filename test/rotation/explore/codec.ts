@@ -134,8 +134,8 @@ function putHead({ epoch, highest, generations, signer, bundle, rotation, held }
   putGenerations(bundle);
   put(held ? 1 : 0);
   if (rotation === null) return put(0);
-  const { from, to, backward, stage, proven, provenEpoch, interrupted } = rotation;
-  put(1 + stage + proven * 4 + (backward ? 16 : 0) + (interrupted ? 32 : 0));
+  const { from, to, backward, stage, proven, provenEpoch, interrupted, turned } = rotation;
+  put(1 + stage + proven * 4 + (backward ? 16 : 0) + (interrupted ? 32 : 0) + (turned ? 64 : 0));
   putGeneration(from);
   putGeneration(to);
   putEpoch(provenEpoch);
@@ -386,6 +386,7 @@ function takeHead(): Head {
       proven: oneOf((route >> 2) & 3),
       provenEpoch,
       interrupted: (route & 32) !== 0,
+      turned: (route & 64) !== 0,
     },
     held,
   };

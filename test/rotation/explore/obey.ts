@@ -66,7 +66,10 @@ export function disobeyed(state: State, shown: readonly Member[], next: NextLedg
   if (started && pin === 0 && state.head.held) return 'it starts a rotation by itself after one was rolled back';
   if (started && pin === 0 && !has(state.due, state.head.signer)) return 'it starts a rotation that nobody wants';
 
-  if (left && !was.backward) {
+  // Nobody has had anything of it yet.
+  const abandoned = settings.lockstep && left && is === null && was.stage === 0 && !was.turned;
+  if (abandoned && pin !== was.from) return `it gives the rotation up, but G${pin} is wanted`;
+  if (left && !was.backward && !abandoned) {
     if (settings.soak && was.proven !== 2) return 'it leaves a stage before its soak is over';
     const stage = is === null ? null : is.stage === 1 ? 'Roll' : 'Drop';
     const { generation, stage: upTo } = wanted.approved;

@@ -56,6 +56,7 @@ const SOAK = 600_000;
 const FRESH_FOR = 90_000;
 const DAY = 86_400_000;
 const CREATED = '2026-10-01T00:00:00Z';
+const TURNED = '2026-10-01T00:00:01Z';
 /** The moment of proof, by what has become of the soak: no stage is proven, it runs, it is over. */
 const PROVEN_SINCE = [null, new Date(NOW).toISOString(), new Date(NOW - SOAK).toISOString()] as const;
 const OBSERVED_AT = [NOW, NOW - FRESH_FOR - 1, NOW + DAY] as const;
@@ -123,7 +124,7 @@ function ledgerOf({ head, members }: State, order: readonly number[], settings: 
             direction: rotation.backward ? 'Backward' : 'Forward',
             stage: stagesOf(settings)[rotation.stage],
             startedAt: CREATED,
-            since: CREATED,
+            since: rotation.turned ? TURNED : CREATED,
             provenSince: PROVEN_SINCE[rotation.proven],
             provenEpoch: rotation.provenEpoch,
             interruptedSince: rotation.interrupted ? CREATED : null,
@@ -322,6 +323,7 @@ function headOf(ledger: Ledger): Head {
             proven: rotation.provenSince === null ? 0 : Date.parse(rotation.provenSince) <= NOW - SOAK ? 2 : 1,
             provenEpoch: rotation.provenEpoch,
             interrupted: rotation.interruptedSince !== null,
+            turned: rotation.stage === 'Prepare' && rotation.since !== rotation.startedAt,
           },
     held: ledger.held,
   };

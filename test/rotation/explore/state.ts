@@ -137,6 +137,8 @@ export interface Route {
   readonly provenEpoch: number;
   /** Links may be down. */
   readonly interrupted: boolean;
+  /** In Prepare: it was turned round before, so members may have had something of the generation to come. */
+  readonly turned: boolean;
 }
 
 /** The ledger without its roster, which stands with the members. */

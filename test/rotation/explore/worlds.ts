@@ -56,6 +56,8 @@ export const SEED_WORLDS: readonly World[] = [
   { ...BASE, name: 'generations alike', alike: true, may: { pin: 2, blind: 1 } },
   { ...LOCKSTEP, name: 'lockstep', may: { pin: 3, approve: 2 } },
   { ...LOCKSTEP, name: 'lockstep, leaf and bundle apart', may: { pin: 3, approve: 1, apart: ANY } },
+  { ...LOCKSTEP, name: 'lockstep, changes of mind', may: { pin: 4, approve: 1 } },
+  { ...LOCKSTEP, name: 'lockstep, joiners', members: 1, joiners: 1, may: { pin: 2, join: 1 } },
   { ...LOCKSTEP, name: 'lockstep, soak', soak: true, may: { pin: 3, approve: 1 } },
   { ...LOCKSTEP, name: 'lockstep, dark members', may: { pin: 1, approve: 1, blind: 2, inconclusive: 2 } },
   { ...LOCKSTEP, name: 'lockstep, barred members', may: { pin: 1, approve: 1, bar: 1, depart: 1 } },

@@ -91,7 +91,7 @@ export const LOCKSTEP: readonly Seed[] = [
     "return 'Prepare';",
   ),
   seed(
-    'lockstep',
+    'lockstep, changes of mind',
     'stages.ts',
     'Prepare is turned round into Prepare',
     "Prepare: 'Swap' } as const;\n\n/** In lockstep",
@@ -141,12 +141,18 @@ export const LOCKSTEP: readonly Seed[] = [
     'it is told to last longer than it does (see lockstep.test.ts)',
   ),
   seed(
-    'lockstep, late mounts',
+    'lockstep, changes of mind',
     'stages.ts',
-    'what was on its way in the gap is forgotten when it is turned round',
-    "entry.grant === 'Open' && rotation.stage === 'Prepare'",
-    "entry.grant === 'Open'",
-    'leaf and bundle change together, so what comes back comes with another leaf in any case',
+    'a rotation is given up though members have had something of it',
+    "return stage === 'Prepare' && since === startedAt;",
+    "return stage === 'Prepare';",
+  ),
+  seed(
+    'lockstep, joiners',
+    'stages.ts',
+    'who joined before a rotation was given up is never issued',
+    'entry.leaf === null ? { ...entry, leaf: from, bundle: [from], since: epoch } : entry',
+    'entry',
   ),
   seed(
     'lockstep, barred members',
