@@ -69,6 +69,8 @@ export interface Rotation {
   readonly provenEpoch: number;
   /** Since when links may be down, RFC 3339: in lockstep, until all were seen to have changed. Null: they hold. */
   readonly interruptedSince: string | null;
+  /** Whether there may be leaves of the newer of the two: it was made elsewhere, or was the signer already. */
+  readonly hasSigned: boolean;
 }
 
 interface HistoryEntry {
@@ -202,6 +204,7 @@ const headSchema = z.strictObject({
       provenSince: instant.nullable(),
       provenEpoch: counted,
       interruptedSince: instant.nullable().default(null), // ledgers of before there was lockstep have none
+      hasSigned: z.boolean().default(true), // older ledgers do not say
     })
     .nullable(),
   held: z.boolean().default(false), // ledgers of before there were rollbacks have none

@@ -44,6 +44,7 @@ export function adoptGeneration(
       provenSince: null,
       provenEpoch: epoch,
       interruptedSince: null,
+      hasSigned: record.imported,
     },
     roster: withoutGrants(ledger.roster),
     held: false,
@@ -245,7 +246,9 @@ function nextStage(rotating: Rotating, wish: Wish, epoch: number, now: number, s
   const interruptedSince = stage === 'Swap' ? since : null;
   const next = { ...rotation, stage, since, provenSince: null, provenEpoch: epoch, interruptedSince } as const;
   const { leaf, bundle } = contentOf(next);
-  return { ...rotating, signer: leaf, bundle, rotation: next, roster: withoutGrants(rotating.roster) };
+  const hasSigned = rotation.hasSigned || leaf === Math.max(from, to);
+  const roster = withoutGrants(rotating.roster);
+  return { ...rotating, signer: leaf, bundle, rotation: { ...next, hasSigned }, roster };
 }
 
 function entered(stage: Approvable, from: number, to: number): string {

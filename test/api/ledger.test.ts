@@ -48,6 +48,7 @@ const appending: Ledger = {
     provenSince: null,
     provenEpoch: 6,
     interruptedSince: null,
+    hasSigned: true,
   },
   roster: new Map([
     ['storage/vast1', member()],
@@ -98,6 +99,7 @@ const ledgers: fc.Arbitrary<Ledger> = fc
               provenSince: proven,
               provenEpoch: epoch,
               interruptedSince: lockstep && proven === null ? LATER : null,
+              hasSigned: held,
             },
       roster: new Map(
         members.map((name, index): [MemberKey, RosterEntry] => [
@@ -138,6 +140,10 @@ describe('what is encoded', () => {
 
   test('of before there was lockstep has no interruption', () => {
     expect(decodeLedger(encodeLedger(appending).replace(',"interruptedSince":null', ''))).toEqual(appending);
+  });
+
+  test('of before it was known whether a generation has signed, may have', () => {
+    expect(decodeLedger(encodeLedger(appending).replace(',"hasSigned":true', ''))).toEqual(appending);
   });
 
   test('is the same text whatever the order of the roster', () => {

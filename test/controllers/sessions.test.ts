@@ -40,7 +40,7 @@ function ledger(
   if (two.rotation === null) throw new Error('nothing rotates');
   return {
     ...two,
-    rotation: { ...two.rotation, stage, ...more },
+    rotation: { ...two.rotation, stage, hasSigned: true, ...more },
     roster: new Map([[NAME, { uid: 'uid', leaf: 2, bundle, since: 3, grant }]]),
   };
 }
@@ -221,6 +221,39 @@ describe('a generation that its Secret has never held', () => {
     const b = new Looks();
     const again = ledger('Append', [1], { since: '2026-10-06T00:00:00Z' });
     expect(b.look(refused, again).resumed).toEqual([]);
+  });
+});
+
+describe('a generation that has signed nothing', () => {
+  const back = { from: 2, to: 1, direction: 'Backward', hasSigned: false } as const;
+
+  test('can have let nobody in by a session, whatever was seen of whom before: no rollback waits for it', () => {
+    const turned = (grant: RosterEntry['grant']) =>
+      new Looks().look({ accepts: [1], refuses: [2] }, ledger('Drop', [1], back, grant));
+    for (const grant of [null, 'Reopened', 'Proven'] as const)
+      expect(turned(grant)).toEqual({ resumed: [2], sessions: undefined });
+  });
+
+  test('is not refused while it is accepted, or is on its way', () => {
+    expect(new Looks().look({ accepts: [1, 2] }, ledger('Drop', [1], back)).resumed).toEqual([]);
+    expect(new Looks().look({ accepts: [1], refuses: [2] }, ledger('Drop', [1, 2], back, 'Reversed')).resumed).toEqual(
+      [],
+    );
+  });
+
+  test('is the newer one: the other has signed all that there was before', () => {
+    const forth = ledger('Drop', [2], { hasSigned: false });
+    expect(new Looks().look({ ...REFUSED, resumption: UNKNOWN }, forth).resumed).toEqual([]);
+  });
+
+  test('has no sessions that would have to be kept', () => {
+    const wanted = (stage: Rotation['stage'], more: Partial<Rotation>) => {
+      const { rotation } = ledger(stage, [1], more);
+      return rotation === null ? undefined : sessionsWanted(rotation);
+    };
+    expect(wanted('Append', { hasSigned: false })).toBeNull();
+    expect(wanted('Drop', back)).toBeNull();
+    expect(wanted('Roll', { hasSigned: false })).toEqual({ generation: 1, dropping: true });
   });
 });
 

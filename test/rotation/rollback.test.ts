@@ -23,6 +23,21 @@ const decide = (): Decision => plan(mesh.facts(), mesh.now);
 const proven = (decision: Decision): boolean =>
   decision.step.kind === 'commit' && [...decision.step.ledger.roster.values()].some(({ grant }) => grant === 'Proven');
 
+test('whether the new generation has signed is known from its first Roll on, whichever way it goes then', () => {
+  const hasSigned = () => mesh.ledger.rotation?.hasSigned;
+  mesh.until(inStage('Append', 1));
+  expect(hasSigned()).toBe(false);
+  want(1);
+  mesh.until(({ rotation }) => rotation?.direction === 'Backward');
+  expect(hasSigned(), 'back from Append').toBe(false);
+  want(2);
+  mesh.until(inStage('Roll'));
+  expect(hasSigned()).toBe(true);
+  want(1);
+  mesh.until(inStage('Drop'));
+  expect(hasSigned(), 'back from Roll').toBe(true);
+});
+
 describe.each([
   ['Append', 'Drop', 1, [1], ['Drop']],
   ['Roll', 'Roll', 1, [1, 2], ['Roll', 'Drop']],

@@ -11,8 +11,16 @@ export interface SessionsWanted {
   readonly dropping: boolean;
 }
 
-/** Before the first member refuses a generation, sessions of it must have been kept: later nobody gives any. */
-export function sessionsWanted({ stage, from, to }: Rotation): SessionsWanted {
+/**
+ * Before the first member refuses a generation, sessions of it must have been kept: later nobody gives any. Null: there are none of what is, or
+ * may be, dropped.
+ */
+export function sessionsWanted(rotation: Rotation): SessionsWanted | null {
+  const wanted = wantedIn(rotation);
+  return wanted.generation === unused(rotation) ? null : wanted;
+}
+
+function wantedIn({ stage, from, to }: Rotation): SessionsWanted {
   return stage === 'Append' ? { generation: to, dropping: false } : { generation: from, dropping: true };
 }
 
@@ -48,6 +56,7 @@ export function sessionsSeen(
     if (held.includes(generation) || verdict.accepts.has(generation)) return false;
     if (sessions?.generation === generation && sessions.accepted) return false;
     if (seen?.refuses?.resumed?.includes(generation) === true) return true;
+    if (rotation !== null && generation === unused(rotation)) return true;
     if (rotation !== null && generation === justMade(rotation)) return true;
     if (rotation !== null && generation === takenBack(rotation) && roster.get(member.certificate)?.grant === null)
       return true;
@@ -58,6 +67,15 @@ export function sessionsSeen(
   if (sessions === undefined || !resumed.includes(sessions.generation)) return { resumed, sessions };
   const { expireBy: _, ...known } = sessions;
   return { resumed, sessions: known };
+}
+
+/**
+ * The generation of which nobody but the prober has ever had a certificate, so that no session of it lets anybody in; null: there is none.
+ * A rollback from Append must not wait for its sessions: a member may have loaded its files of before already when it is looked at next, and
+ * then nothing but their lifetime could tell.
+ */
+function unused({ from, to, hasSigned }: Rotation): number | null {
+  return hasSigned ? null : Math.max(from, to);
 }
 
 /** The generation that no Secret held before the present stage; null: there may have been one. */

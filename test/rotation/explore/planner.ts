@@ -128,6 +128,8 @@ function ledgerOf({ head, members }: State, order: readonly number[], settings: 
             provenSince: PROVEN_SINCE[rotation.proven],
             provenEpoch: rotation.provenEpoch,
             interruptedSince: rotation.interrupted ? CREATED : null,
+            // Of what is known of sessions, with which the world comes.
+            hasSigned: true,
           },
     roster,
     held,
@@ -283,7 +285,7 @@ function factsOf(
 // ---- Decisions ---------------------------------------------------------------------------------------------------
 
 const LEDGER_FIELDS = 'bundle,created,epoch,generations,held,highest,history,roster,rotation,signer';
-const ROUTE_FIELDS = 'direction,from,interruptedSince,provenEpoch,provenSince,since,stage,startedAt,to';
+const ROUTE_FIELDS = 'direction,from,hasSigned,interruptedSince,provenEpoch,provenSince,since,stage,startedAt,to';
 const ENTRY_FIELDS = 'bundle,grant,leaf,since,uid';
 
 const STAGE_NUMBERS = { Append: 0, Roll: 1, Drop: 2, Prepare: 0, Swap: 2 } as const;
