@@ -74,6 +74,16 @@ export function seenBefore({ name, probed, secret }: PeerMember, seen: Seen): Se
 export function toSeen(facts: PeerFacts, question: Question, verdict: MemberVerdict, observedAt: number): Seen {
   const { member, generations } = question;
   const { secret } = member;
+  const base = {
+    name: member.name,
+    certificate: member.certificate,
+    epoch: facts.ledger.epoch,
+    ...(secret === null ? {} : { revision: secret.revision }),
+    endpoints: addressesOf(member.endpoints),
+    observedAt: secondTime(observedAt),
+  };
+  const stray = otherMember(facts, member, verdict.presents?.fingerprint);
+  if (stray !== null) return { ...base, ...stray };
   const presents = verdict.presents === null ? undefined : presented(facts, verdict.presents);
   const sameAsBefore =
     generations.length === 0 &&
@@ -86,12 +96,7 @@ export function toSeen(facts: PeerFacts, question: Question, verdict: MemberVerd
     findingOf(facts, member, verdict, presents, generations.length === 0 ? null : trusted) ??
     noSessionKept(member.name, sessions);
   return {
-    name: member.name,
-    certificate: member.certificate,
-    epoch: facts.ledger.epoch,
-    ...(secret === null ? {} : { revision: secret.revision }),
-    endpoints: addressesOf(member.endpoints),
-    observedAt: secondTime(observedAt),
+    ...base,
     ...(presents === undefined ? {} : { presents }),
     // One trust store and one leaf for both roles: what a listening socket trusts, the member trusts (profile).
     ...(sameAsBefore
@@ -101,6 +106,19 @@ export function toSeen(facts: PeerFacts, question: Question, verdict: MemberVerd
     reason: finding?.reason ?? 'Verified',
     ...(finding === null ? {} : { message: clip(finding.message, MAX_MESSAGE) }),
   };
+}
+
+/** Whoever is found at a member's endpoints with the leaf of another says nothing of it: neither what it presents nor whom it trusts. */
+function otherMember(
+  { members, peer }: PeerFacts,
+  { name, secret, endpoints }: PeerMember,
+  fingerprint: string | undefined,
+): Finding | null {
+  if (fingerprint === undefined || fingerprint === secret?.leaf.fingerprint) return null;
+  const other = members.find((each) => each.name !== name && each.secret?.leaf.fingerprint === fingerprint);
+  if (other === undefined) return null;
+  const message = `${addressesOf(endpoints).join(', ')} presents the leaf of member ${other.name} (${other.certificate}), so nothing is seen of ${name}. Correct spec.members[name=${name}].endpoints of ReplicationPeer ${peer.metadata.name}; or, if they are right, give ${name} the files of its own Secret.`;
+  return { reason: 'OtherMember', message: clip(message, MAX_MESSAGE) };
 }
 
 function carried(seen: Seen | null) {
