@@ -53,7 +53,9 @@ export interface Certificate {
   readonly keyUsage: readonly KeyUsage[] | null;
   /** Names of the usual purposes, dotted identifiers of others; null when absent, which allows every purpose. */
   readonly extendedKeyUsage: readonly string[] | null;
-  /** Dotted identifiers of the extensions that are not read here, and whether verifiers must refuse what they do not know. */
+  /** The first uses that the Netscape certificate type names; null when absent, which allows every use. None where it cannot be read. */
+  readonly netscapeCertType: readonly ('client' | 'server' | 'email')[] | null;
+  /** Dotted identifiers of the other extensions, and whether verifiers must refuse what they do not know. */
   readonly otherExtensions: readonly { readonly id: string; readonly critical: boolean }[];
   /** Dotted identifier of the algorithm that signed it, e.g. `1.2.840.10045.4.3.2` (ECDSA with SHA-256). */
   readonly signatureAlgorithm: string;
@@ -78,6 +80,8 @@ const KEY_USAGES = [
 
 /** An extension from before extended key usage, of no RFC; OpenSSL and some products still look at it. Never critical. */
 export const NETSCAPE_CERT_TYPE = '2.16.840.1.113730.1.1';
+/** In the order of its bits; further ones are of CAs and of code. */
+const NETSCAPE_USES = ['client', 'server', 'email'] as const;
 
 const PURPOSES: ReadonlyMap<string, string> = new Map([
   ['1.3.6.1.5.5.7.3.1', 'serverAuth'],
@@ -280,7 +284,15 @@ class ReadCertificate implements Certificate {
   get extendedKeyUsage(): readonly string[] | null {
     return this.#extensions.extendedKeyUsage;
   }
+  get netscapeCertType(): Certificate['netscapeCertType'] {
+    const value = this.#others().find(({ id }) => id === NETSCAPE_CERT_TYPE)?.value;
+    return value === undefined ? null : readNetscapeCertType(value);
+  }
   get otherExtensions(): Certificate['otherExtensions'] {
+    return this.#others().map(({ id, critical }) => ({ id, critical }));
+  }
+
+  #others(): readonly OtherExtension[] {
     return this.#extensionList === null
       ? []
       : listOthers(new DerReader(this.#octets(this.#extensionList), 'the certificate'));
@@ -348,15 +360,22 @@ function readExtensions(list: DerReader | null): Extensions {
   return found;
 }
 
+interface OtherExtension {
+  readonly id: string;
+  readonly critical: boolean;
+  readonly value: DerReader;
+}
+
 /** Asked of few certificates, so nothing is kept for it: somebody's could have thousands. */
-function listOthers(whole: DerReader): Certificate['otherExtensions'] {
+function listOthers(whole: DerReader): readonly OtherExtension[] {
   const list = whole.enter(Tag.sequence);
-  const others: { id: string; critical: boolean }[] = [];
+  const others: OtherExtension[] = [];
   while (!list.done) {
     const extension = list.enter(Tag.sequence);
     const id = extension.content(extension.read(Tag.oid));
     const critical = extension.nextTag === Tag.boolean && extension.readBoolean();
-    if (!EXTENSION_READERS.has(id.toString('hex'))) others.push({ id: dottedOid(id), critical });
+    if (EXTENSION_READERS.has(id.toString('hex'))) continue;
+    others.push({ id: dottedOid(id), critical, value: extension.inside(extension.read(Tag.octetString)) });
   }
   return others;
 }
@@ -383,10 +402,23 @@ function readBasicConstraints(value: DerReader, into: Extensions): void {
 }
 
 function readKeyUsage(value: DerReader, into: Extensions): void {
-  const bits = value.content(value.read(Tag.bitString));
-  const [unused = 8, ...octets] = bits;
-  if (unused > 7 || octets.length > 2) throw value.malformed('has an invalid key usage');
-  into.keyUsage = KEY_USAGES.filter((_, bit) => ((octets[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0);
+  into.keyUsage = readNamedBits(value, KEY_USAGES, 'has an invalid key usage');
+}
+
+/** Nobody but OpenSSL looks at it, which refuses what it cannot read: so it allows nothing then. */
+function readNetscapeCertType(value: DerReader): readonly (typeof NETSCAPE_USES)[number][] {
+  try {
+    return readNamedBits(value, NETSCAPE_USES, 'has an invalid Netscape certificate type');
+  } catch (error) {
+    if (error instanceof PkiError) return [];
+    throw error;
+  }
+}
+
+function readNamedBits<Name extends string>(value: DerReader, names: readonly Name[], otherwise: string): Name[] {
+  const [unused = 8, ...octets] = value.content(value.read(Tag.bitString));
+  if (unused > 7 || octets.length > 2) throw value.malformed(otherwise);
+  return names.filter((_, bit) => ((octets[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0);
 }
 
 function readExtendedKeyUsage(value: DerReader, into: Extensions): void {

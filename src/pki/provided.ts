@@ -103,6 +103,9 @@ function unusable(leaf: Certificate): string | null {
     return `the key usage of ${name} (${keyUsage.join(', ')}) lacks digitalSignature, without which no handshake is signed; have it issued anew with it`;
   if (purposes !== null && !(purposes.includes('serverAuth') && purposes.includes('clientAuth')))
     return `the extended key usage of ${name} (${purposes.slice(0, 8).join(', ')}) does not hold both serverAuth and clientAuth, but a member listens and dials with one leaf; have it issued anew with both`;
+  const { netscapeCertType: types } = leaf;
+  if (types !== null && !(types.includes('server') && types.includes('client')))
+    return `the Netscape certificate type of ${name} (${types.length === 0 ? 'none' : types.join(', ')}) does not hold both server and client, but a member listens and dials with one leaf; have it issued anew with both, or without that extension`;
   if (!SIGNATURES.has(leaf.signatureAlgorithm))
     return `${name} is signed with algorithm ${leaf.signatureAlgorithm}, which not every verifier accepts; have it issued anew with SHA-256, 384 or 512 (RSA or ECDSA), or Ed25519`;
   const unknown = leaf.otherExtensions.find(({ critical }) => critical);

@@ -3,7 +3,7 @@
  * They are no kinder than the member's real leaf: same kind of key, same extensions, same set-back start.
  */
 import { type KeyObject, createPublicKey } from 'node:crypto';
-import { type Certificate, NETSCAPE_CERT_TYPE } from '../pki/certificate.ts';
+import type { Certificate } from '../pki/certificate.ts';
 import { type SigningAuthority, issueCa, issueLeaf, newSerial } from '../pki/issue.ts';
 import { type KeySpec, encodePrivateKey, generatePrivateKey, keySpecOf } from '../pki/keys.ts';
 
@@ -94,7 +94,7 @@ export class Canaries {
     const newest = authorities.get(Math.max(...authorities.keys()));
     const key = await once(this.#keys, kind, () => generatePrivateKey(kind));
     const control = await this.#control(kindOf(newest?.key) ?? kind, now);
-    const netscapeCertType = like?.otherExtensions.some(({ id }) => id === NETSCAPE_CERT_TYPE) ?? false;
+    const netscapeCertType = like !== null && like.netscapeCertType !== null;
     const sign = (authority: SigningAuthority): Canary =>
       issueCanary({ authority, key, netscapeCertType, now, random: this.#random });
     return {

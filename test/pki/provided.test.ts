@@ -158,6 +158,21 @@ describe('a leaf is refused', () => {
         leafWith(['extendedKeyUsage=anyExtendedKeyUsage', 'subjectAltName=DNS:east.example']),
         /\(anyExtendedKeyUsage\) does not hold both/,
       ],
+      ...['server', 'client', 'server,email'].map((types): readonly [string, string, RegExp] => [
+        `of Netscape certificate type ${types} alone, by which OpenSSL judges, too`,
+        leafWith([...NAMED, `nsCertType=${types}`]),
+        /^the Netscape certificate type of .* \(\w+(, email)?\) does not hold both server and client, but a member listens and dials with one leaf; have it issued anew with both, or without that extension$/,
+      ]),
+      [
+        'whose Netscape certificate type is none',
+        leafWith([...NAMED, 'nsCertType=DER:0500']),
+        /^the Netscape certificate type of .* \(none\) does not hold both/,
+      ],
+      [
+        'whose Netscape certificate type is critical, which others do not know',
+        leafWith([...NAMED, 'nsCertType=critical,server,client']),
+        /has the critical extension 2\.16\.840\.1\.113730\.1\.1, /,
+      ],
       [
         'whose key may only encipher',
         leafWith([...NAMED, 'keyUsage=keyEncipherment']),
