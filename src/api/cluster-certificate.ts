@@ -173,8 +173,8 @@ const spec = withRules(
       .optional()
       .describe(
         `Leaves that you bring, at most ${MAX_PROVIDED}, for generations that were imported: they are judged and never altered, and the ` +
-          'newest of the right generation is delivered; several may lie ready for generations to come. commonName and privateKey, where ' +
-          'they are set, and all dnsNames, ipAddresses and uris are demanded of each; subject, duration and reissueBefore are for ' +
+          'newest of the right generation is delivered; several may lie ready for generations to come. What the profile asks for, commonName ' +
+          'and privateKey, where they are set, and all dnsNames, ipAddresses and uris are demanded of each; subject, duration and reissueBefore are for ' +
           'generations that are minted, whose leaves are issued as ever. Default: every leaf is issued. ' +
           'Example: [{secretRef: {name: vast1-g1}}, {secretRef: {name: vast1-g2}}]',
       ),

@@ -13,6 +13,15 @@ export type KeySpec =
   | { readonly algorithm: 'ECDSA'; readonly size: 256 | 384 }
   | { readonly algorithm: 'Ed25519' };
 
+export const KEY_SPECS: readonly KeySpec[] = [
+  { algorithm: 'RSA', size: 2048 },
+  { algorithm: 'RSA', size: 3072 },
+  { algorithm: 'RSA', size: 4096 },
+  { algorithm: 'ECDSA', size: 256 },
+  { algorithm: 'ECDSA', size: 384 },
+  { algorithm: 'Ed25519' },
+];
+
 /** PKCS#8 for all; PKCS#1 ("RSA PRIVATE KEY") for RSA, SEC 1 ("EC PRIVATE KEY") for ECDSA only. */
 export type KeyEncoding = 'PKCS8' | 'PKCS1' | 'SEC1';
 

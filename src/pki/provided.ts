@@ -16,12 +16,23 @@ export interface ProvidedFiles {
   readonly privateKey: string;
 }
 
-/** What a member's leaf must have; it may have more names. */
+/** What a member's leaf must have by the word of somebody; it may have more names. */
 export interface LeafDemands extends AlternativeNames {
+  /** Who asks for it, as a clause: "the spec asks for". */
+  readonly by: string;
+  /** Why names are asked for, as a clause; null: that is plain. */
+  readonly because: string | null;
+  /** What to do with a leaf that falls short of it. */
+  readonly remedy: string;
   /** Null: any. */
   readonly commonName: string | null;
   /** Null: any that is read here. */
-  readonly key: KeySpec | null;
+  readonly keys: readonly KeySpec[] | null;
+  /**
+   * Where the host is looked for that a partner dials, so that there must be one; a common name counts as `dnsNames` where there are no
+   * alternative names at all (RFC 6125 section 6.4.4). Null: nowhere, as far as is known.
+   */
+  readonly hostIn: 'AlternativeNames' | 'AlternativeNamesOrCommonName' | null;
 }
 
 export interface ProvidedLeaf {
@@ -34,9 +45,10 @@ export interface ProvidedLeaf {
  * are other questions: see `objectionAt` and `objectionUnder`.
  * @throws PkiError what the parts are refused for when they are read; `InvalidLeaf`
  */
-export function readProvided(files: ProvidedFiles, demands: LeafDemands): ProvidedLeaf {
+export function readProvided(files: ProvidedFiles, demands: readonly LeafDemands[]): ProvidedLeaf {
   const certificate = readLeaf(files.certificate);
-  const objection = notALeaf(certificate) ?? unusable(certificate) ?? falls(certificate, demands);
+  const short = () => demands.map((each) => falls(certificate, each)).find((each) => each !== null);
+  const objection = notALeaf(certificate) ?? unusable(certificate) ?? short() ?? null;
   if (objection !== null) throw new PkiError('InvalidLeaf', objection);
   return { certificate, key: readKey(files.privateKey, certificate) };
 }
@@ -117,27 +129,36 @@ function unusable(leaf: Certificate): string | null {
 }
 
 /** Where it falls short of what is asked of it. */
-function falls(leaf: Certificate, demands: LeafDemands): string | null {
+function falls(leaf: Certificate, { by, because, remedy, ...demands }: LeafDemands): string | null {
   const name = `"${leaf.subject}"`;
-  const anew = 'have it issued anew, or correct the spec';
+  const why = because === null ? by : `${by}: ${because}`;
   if (demands.commonName !== null && leaf.commonName !== demands.commonName)
-    return `the common name of ${name} is not "${demands.commonName}", which the spec asks for; ${anew}`;
+    return `the common name of ${name} is not "${demands.commonName}", which ${why}; ${remedy}`;
   const spec = keySpecOf(leaf.publicKey);
-  if (demands.key !== null && !sameKeySpec(spec, demands.key))
-    return `the key of ${name} is ${keySpecName(spec)}, but the spec asks for ${keySpecName(demands.key)}; ${anew}`;
+  if (demands.keys !== null && !demands.keys.some((each) => sameKeySpec(spec, each)))
+    return `the key of ${name} is ${keySpecName(spec)}, but ${by} ${demands.keys.map(keySpecName).join(' or ')}; ${remedy}`;
+  const hosts = hostsOf(leaf, demands);
   const missing = [
     ...demands.dnsNames
-      .filter((wanted) => !leaf.dnsNames.some((has) => covers(has, wanted)))
+      .filter((wanted) => !hosts.some((has) => covers(has, wanted)))
       .map((wanted) => `the DNS name ${wanted}`),
     ...demands.ipAddresses
       .filter((wanted) => !leaf.ipAddresses.some((has) => sameAddress(has, wanted)))
       .map((wanted) => `the IP address ${wanted}`),
     ...demands.uris.filter((wanted) => !leaf.uris.includes(wanted)).map((wanted) => `the URI ${wanted}`),
   ];
+  if (missing.length === 0 && demands.hostIn !== null && hosts.length + leaf.ipAddresses.length === 0)
+    missing.push('a DNS name or an IP address');
   if (missing.length === 0) return null;
   const shown = missing.slice(0, 3).join(', ');
   const more = missing.length > 3 ? ` and ${missing.length - 3} more` : '';
-  return `${name} lacks ${shown}${more} among its subject alternative names, which the spec asks for; ${anew}`;
+  return `${name} lacks ${shown}${more} among its subject alternative names, which ${why}; ${remedy}`;
+}
+
+function hostsOf(leaf: Certificate, { hostIn }: Pick<LeafDemands, 'hostIn'>): readonly string[] {
+  const { dnsNames, ipAddresses, uris, commonName } = leaf;
+  const nameless = dnsNames.length + ipAddresses.length + uris.length === 0;
+  return nameless && commonName !== null && hostIn === 'AlternativeNamesOrCommonName' ? [commonName] : dnsNames;
 }
 
 /** RFC 6125 section 6.4.3: a wildcard stands for one whole label, the first. */

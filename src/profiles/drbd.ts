@@ -17,6 +17,12 @@ export const drbd: Profile = {
   name: 'drbd',
   // The connecting side looks for the name of whom it dials, as in `on <node>`, among the DNS names of its leaf.
   dnsNames: ({ subject }) => [subject.commonName],
+  // LINBIT's own recipe has it in the common name only, where GnuTLS looks if there are no other names.
+  provided: {
+    commonName: 'Any',
+    hostIn: 'AlternativeNamesOrCommonName',
+    because: 'tlshd looks for the node that it dials there (in the common name of a leaf without any)',
+  },
   outputs: (member) => [
     { key: 'tlshd.conf', encode: () => Buffer.from(tlshdConf(member)) },
     { key: 'drbd-tls.res', encode: () => Buffer.from(resourceSnippet(member)) },

@@ -7,6 +7,11 @@ const RESTARTED = 'it was restarted since its ca.crt changed';
 export const etcd: Profile = {
   ...generic,
   name: 'etcd',
+  provided: {
+    commonName: 'Any',
+    hostIn: 'AlternativeNames',
+    because: 'a peer looks for the host of a peer URL there and nowhere else',
+  },
   // A leaf it reads for each handshake.
   acknowledgedWhen: {
     Append: RESTARTED,

@@ -13,6 +13,7 @@ export const generic: Profile = {
   netscapeCertType: false,
   commonName: (member) => member,
   dnsNames: () => [],
+  provided: { commonName: 'Any', hostIn: null, because: null },
   outputs: () => [],
   bundleOrder: 'OldestFirst',
   bundle: 'honoured',

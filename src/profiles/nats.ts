@@ -7,5 +7,10 @@ const LOADED = 'it was reloaded (SIGHUP) since its files changed';
 export const nats: Profile = {
   ...generic,
   name: 'nats',
+  provided: {
+    commonName: 'Any',
+    hostIn: 'AlternativeNames',
+    because: 'a server looks for the host that it dials there and nowhere else',
+  },
   acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: LOADED, Prepare: LOADED, Swap: LOADED },
 };

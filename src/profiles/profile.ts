@@ -17,6 +17,19 @@ export interface MemberRequest {
   readonly parameters: ProfileParameters;
 }
 
+/**
+ * What a leaf must have that its user brings, besides what every such leaf must have (see `readProvided`) and what its ClusterCertificate says: a
+ * key of `keyAlgorithms` and the `dnsNames` of the profile always, and what stands here.
+ */
+export interface ProvidedRules {
+  /** Whether its common name must be that of a leaf that is issued. */
+  readonly commonName: 'AsIssued' | 'Any';
+  /** Where the system looks for the host that it dials, and so where the leaf must have one; null: nowhere, or its user has chosen. */
+  readonly hostIn: 'AlternativeNames' | 'AlternativeNamesOrCommonName' | null;
+  /** Why names are asked for, as a clause, for the refusals; null: none are. */
+  readonly because: string | null;
+}
+
 /** What a target system asks of its certificates and of whoever watches them: data, one file per system. */
 export interface Profile {
   readonly name: string;
@@ -38,6 +51,7 @@ export interface Profile {
   readonly commonName: (member: string, parameters: ProfileParameters) => string;
   /** DNS names that its leaf has in any case. */
   readonly dnsNames: (member: MemberRequest) => readonly string[];
+  readonly provided: ProvidedRules;
   /** Files that the target system wants besides: further keys of the Secret. The same request has the same ones, always. */
   readonly outputs: (member: MemberRequest) => readonly Output[];
   /** Order of the CAs in `ca.crt`, for what takes the first one only: by age, or the issuer of the member's own leaf before the others. */

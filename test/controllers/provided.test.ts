@@ -1,6 +1,7 @@
 /** When Secrets that bring leaves are read, what is found in them, and which of them is delivered. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { parseObject } from '../../src/api/parse.ts';
+import { leafDemands } from '../../src/controllers/shared/effective.ts';
 import { candidateFor, isBrought, lackOf, obstacleOf, ProvidedLeaves } from '../../src/controllers/shared/provided.ts';
 import { encodePrivateKey } from '../../src/pki/keys.ts';
 import type { SigningAuthority } from '../../src/pki/issue.ts';
@@ -13,9 +14,10 @@ const MEMBER = 'storage/east';
 const one = await authority('One');
 const two = await authority('Two');
 
+const METADATA = { name: 'east', namespace: 'storage', uid: 'u', resourceVersion: '1', generation: 1 };
 const certificateOf = (spec: object) => {
   const parsed = parseObject('ClusterCertificate', {
-    metadata: { name: 'east', namespace: 'storage', uid: 'u', resourceVersion: '1', generation: 1 },
+    metadata: METADATA,
     spec: { caRef: { name: 'mesh' }, ...spec },
   });
   if (!parsed.ok) throw new Error(parsed.problems.join('; '));
@@ -63,7 +65,13 @@ function put(name: string, { certificate: { pem }, key }: Leaf, labels: Record<s
   secrets.set(name, { version, labels, data: { 'tls.crt': pem, 'tls.key': encodePrivateKey(key, 'PKCS8') } });
 }
 
-const judge = (certificate = bringing('a', 'b'), now = NOW) => provided.judge(certificate, now, signal);
+const mesh = (() => {
+  const parsed = parseObject('ReplicationCA', { metadata: { ...METADATA, name: 'mesh' }, spec: {} });
+  if (!parsed.ok) throw new Error(parsed.problems.join('; '));
+  return parsed.object;
+})();
+const judge = (certificate = bringing('a', 'b'), now = NOW) =>
+  provided.judge(certificate, leafDemands(certificate, mesh), now, signal);
 
 describe('a Secret is read', () => {
   test('once for each of its versions; whoever decides is told of what is new, and of nothing else', async () => {
@@ -107,6 +115,13 @@ describe('a Secret is read', () => {
     expect(await judge(certificateOf({}))).toBeNull();
     expect(provided.of(MEMBER)).toBeNull();
   });
+});
+
+test('nothing is judged while it cannot be said what is asked for, and what was known counts no more', async () => {
+  put('a', await leafOf(one));
+  await judge();
+  expect(await provided.judge(bringing('a'), null, NOW, signal)).toBeNull();
+  expect(provided.of(MEMBER)).toBeNull();
 });
 
 describe('it is refused', () => {

@@ -1,57 +1,23 @@
 /** Leaves that people had issued with openssl: which of them a member is given, and what is said of the others. */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Certificate, parseCertificate, signedBy } from '../../src/pki/certificate.ts';
-import {
-  type LeafDemands,
-  objectionAt,
-  objectionUnder,
-  type ProvidedFiles,
-  readProvided,
-} from '../../src/pki/provided.ts';
-import { authority, DAY, leafOf, NOW, temporaryDirectory, thrown } from './support.ts';
+import { type LeafDemands, objectionAt, objectionUnder, readProvided } from '../../src/pki/provided.ts';
+import { BOTH, filesIn, follow, leafWith, P256, shell } from './brought.ts';
+import { authority, DAY, leafOf, NOW, thrown } from './support.ts';
 
-const root = temporaryDirectory();
-let folders = 0;
-
-function shell(dir: string, script: string): string {
-  // What openssl tells of its progress is nobody's concern unless it fails.
-  return execFileSync('bash', ['-euo', 'pipefail', '-c', script], { cwd: dir, encoding: 'utf8', stdio: 'pipe' });
-}
-
-/** A folder in which a shell script was run, beside a root CA. */
-function follow(script: string): string {
-  const dir = join(root.path, String((folders += 1)));
-  mkdirSync(dir);
-  shell(
-    dir,
-    `openssl ecparam -genkey -name prime256v1 -out ca.key
-     openssl req -new -x509 -days 3650 -key ca.key -subj '/O=Example/CN=Old Root' -out ca.crt
-     ${script}`,
-  );
-  return dir;
-}
-
-function filesIn(dir: string): ProvidedFiles {
-  const read = (name: string): string => readFileSync(join(dir, name), 'utf8');
-  return { certificate: read('tls.crt'), privateKey: read('tls.key') };
-}
-
-const P256 = 'openssl ecparam -genkey -name prime256v1 -noout -out tls.key';
-const BOTH = 'extendedKeyUsage=serverAuth,clientAuth';
-/** A leaf with these extensions, and no others but key identifiers. */
-const leafWith = (
-  extensions: readonly string[],
-  { key = P256, subject = '/CN=Replication-east', more = '' } = {},
-): string => `
-  ${key}
-  printf '%s\\n' ${['authorityKeyIdentifier=keyid', ...extensions].map((line) => `'${line}'`).join(' ')} > leaf.ext
-  openssl req -new -key tls.key -subj '${subject}' -out tls.csr
-  openssl x509 -req -in tls.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 365 -extfile leaf.ext -out tls.crt ${more}`;
-
-const ANYTHING: LeafDemands = { commonName: null, key: null, dnsNames: [], ipAddresses: [], uris: [] };
+const ANYTHING: LeafDemands = {
+  by: 'the spec asks for',
+  because: null,
+  remedy: 'have it issued anew, or correct the spec',
+  commonName: null,
+  keys: null,
+  dnsNames: [],
+  ipAddresses: [],
+  uris: [],
+  hostIn: null,
+};
 
 describe('a leaf is taken as it is', () => {
   const taken: readonly (readonly [what: string, script: string, demands?: Partial<LeafDemands>])[] = [
@@ -59,7 +25,7 @@ describe('a leaf is taken as it is', () => {
       'that a recipe without extensions made',
       `openssl genrsa -out tls.key 2048; openssl req -new -key tls.key -subj /CN=Replication-east -out tls.csr
        openssl x509 -req -in tls.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 1095 -out tls.crt`,
-      { commonName: 'Replication-east', key: { algorithm: 'RSA', size: 2048 } },
+      { commonName: 'Replication-east', keys: [{ algorithm: 'RSA', size: 2048 }] },
     ],
     ['for servers and clients', leafWith([BOTH, 'keyUsage=critical,digitalSignature'])],
     ['without any usage', leafWith(['basicConstraints=CA:FALSE'])],
@@ -69,17 +35,17 @@ describe('a leaf is taken as it is', () => {
     [
       'with a key as PKCS#1',
       leafWith([BOTH], { key: 'openssl genrsa -traditional -out tls.key 3072' }),
-      { key: { algorithm: 'RSA', size: 3072 } },
+      { keys: [{ algorithm: 'RSA', size: 3072 }] },
     ],
     [
       'with a curve, parameters and all',
       leafWith([BOTH], { key: 'openssl ecparam -genkey -name secp384r1 -out tls.key' }),
-      { key: { algorithm: 'ECDSA', size: 384 } },
+      { keys: [{ algorithm: 'ECDSA', size: 384 }] },
     ],
     [
       'with Ed25519',
       leafWith([BOTH], { key: 'openssl genpkey -algorithm ed25519 -out tls.key' }),
-      { key: { algorithm: 'Ed25519' } },
+      { keys: [{ algorithm: 'Ed25519' }] },
     ],
     ['signed with SHA-512', leafWith([BOTH], { more: '-sha512' })],
     [
@@ -101,7 +67,7 @@ describe('a leaf is taken as it is', () => {
   test.each(taken.map(([what, script, demands]) => ({ what, script, demands })))('$what', ({ script, demands }) => {
     const dir = follow(script);
     const files = filesIn(dir);
-    const { certificate, key } = readProvided(files, { ...ANYTHING, ...demands });
+    const { certificate, key } = readProvided(files, [{ ...ANYTHING, ...demands }]);
     expect(certificate.fingerprint).toBe(fingerprintOf(dir));
     expect(key.type).toBe('private');
     const ca = parseCertificate(readFileSync(join(dir, 'ca.crt'), 'utf8'));
@@ -212,13 +178,13 @@ describe('a leaf is refused', () => {
         'with a key of another size',
         leafWith(NAMED, { key: 'openssl genrsa -out tls.key 2048' }),
         /^the key of .* is RSA 2048, but the spec asks for RSA 4096; have it/,
-        { key: { algorithm: 'RSA', size: 4096 } },
+        { keys: [{ algorithm: 'RSA', size: 4096 }] },
       ],
       [
         'with a key of another kind',
         leafWith(NAMED),
         /^the key of .* is ECDSA 256, but the spec asks for Ed25519;/,
-        { key: { algorithm: 'Ed25519' } },
+        { keys: [{ algorithm: 'Ed25519' }] },
       ],
       [
         'that lacks names',
@@ -265,7 +231,7 @@ describe('a leaf is refused', () => {
   test.each(refused.map(([what, script, message, demands]) => ({ what, script, message, demands })))(
     '$what',
     ({ script, message, demands }) => {
-      const error = thrown(() => readProvided(filesIn(follow(script)), { ...DEMANDS, ...demands }));
+      const error = thrown(() => readProvided(filesIn(follow(script)), [{ ...DEMANDS, ...demands }]));
       expect(error.message).toMatch(message);
       expect(error.message).not.toMatch(/-----|open-sesame/);
     },

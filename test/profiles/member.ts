@@ -14,12 +14,20 @@ function parsed<K extends 'ClusterCertificate' | 'ReplicationCA'>(kind: K, name:
   return object.object;
 }
 
+/** A ClusterCertificate and its CA storage/mesh of this profile. */
+export const objectsOf = (profile: ProfileName, name: string, spec: object = {}) => ({
+  certificate: parsed('ClusterCertificate', name, { caRef: { name: 'mesh' }, ...spec }),
+  ca: parsed('ReplicationCA', 'mesh', {
+    profile,
+    ...(profile === 'vast' ? { passphraseSecretRef: { name: 'passphrase' } } : {}),
+  }),
+});
+
 /** What a ClusterCertificate comes to, under the CA storage/mesh of this profile. */
-export const wishOf = (profile: ProfileName, name: string, spec: object = {}): LeafWish =>
-  leafWish(
-    parsed('ClusterCertificate', name, { caRef: { name: 'mesh' }, ...spec }),
-    parsed('ReplicationCA', 'mesh', { profile }),
-  );
+export function wishOf(profile: ProfileName, name: string, spec: object = {}): LeafWish {
+  const { certificate, ca } = objectsOf(profile, name, spec);
+  return leafWish(certificate, ca);
+}
 
 export async function materialFor(
   wish: LeafWish,

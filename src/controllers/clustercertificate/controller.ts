@@ -61,7 +61,7 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     const ca = refOf(caKeyOf(certificate));
     const gather = async (ledger: LedgerSecret | null): Promise<CertificateFacts> => {
       const known = observe(world, certificate, ledger);
-      const brought = await provided.judge(certificate, now(), signal);
+      const brought = await provided.judge(certificate, known.demands, now(), signal);
       return { ...known, outputs: await outputs.expect(known, signal), brought };
     };
     let facts = await gather(ledgers.cached(ca));

@@ -1,6 +1,7 @@
 import type { Ledger, RosterEntry } from '../../api/ledger.ts';
 import type { ClusterCertificate } from '../../api/objects.ts';
 import type { Certificate } from '../../pki/certificate.ts';
+import type { LeafDemands } from '../../pki/provided.ts';
 import type { ExpectedOutputs } from './outputs.ts';
 import type { LeafWish } from '../shared/effective.ts';
 import type { Brought } from '../shared/provided.ts';
@@ -23,6 +24,8 @@ export interface CertificateFacts {
   readonly ca: string;
   /** What keeps it from being looked at further; null: nothing. */
   readonly refusal: Refusal | null;
+  /** What is asked of a leaf that its user brings; null: that cannot be said, see the refusal. */
+  readonly demands: readonly LeafDemands[] | null;
   /** Null when there is a refusal, or the CA is new. */
   readonly issuing: Issuing | null;
   /** The Secret of its name, when it is ours and this certificate's. */

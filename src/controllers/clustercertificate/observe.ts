@@ -3,7 +3,7 @@ import { parameterProblem } from '../../api/profile-parameters.ts';
 import type { ClusterCertificate, ReplicationCA } from '../../api/objects.ts';
 import type { Profile } from '../../profiles/index.ts';
 import { keyOf, refOf } from '../../runtime/client.ts';
-import { caKeyOf, leafWish, memberProfile, profileObjection, secretNameOf } from '../shared/effective.ts';
+import { caKeyOf, leafDemands, leafWish, memberProfile, profileObjection, secretNameOf } from '../shared/effective.ts';
 import { generationsOf } from '../shared/facts.ts';
 import { Refusal } from '../shared/refusal.ts';
 import {
@@ -37,15 +37,14 @@ export function observe(
     sightings: sightingsOf(world, certificate, ca, memberProfile(certificate, found instanceof Refusal ? null : found)),
   };
   if (found instanceof Refusal)
-    return { ...common, refusal: found, issuing: null, secret: ownSecret(kept, certificate) };
+    return { ...common, refusal: found, demands: null, issuing: null, secret: ownSecret(kept, certificate) };
 
-  const refusal =
-    secretRefusal(world, certificate, secretKey, kept) ??
-    ledgerRefusal(found, ledgerSecret) ??
-    profileRefusal(certificate, memberProfile(certificate, found));
+  const unfit = profileRefusal(certificate, memberProfile(certificate, found));
+  const refusal = secretRefusal(world, certificate, secretKey, kept) ?? ledgerRefusal(found, ledgerSecret) ?? unfit;
   return {
     ...common,
     refusal,
+    demands: unfit === null ? leafDemands(certificate, found) : null,
     issuing: refusal === null ? issuingOf(world, certificate, found, ledgerSecret) : null,
     secret: ownSecret(kept, certificate),
   };

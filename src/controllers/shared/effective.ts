@@ -6,7 +6,7 @@ import type { MemberKey } from '../../api/names.ts';
 import { parametersOf } from '../../api/profile-parameters.ts';
 import type { OutputSpec } from '../../api/outputs.ts';
 import type { Subject } from '../../pki/issue.ts';
-import type { KeyEncoding, KeySpec } from '../../pki/keys.ts';
+import { KEY_SPECS, type KeyEncoding, type KeySpec } from '../../pki/keys.ts';
 import type { LeafDemands } from '../../pki/provided.ts';
 import { leavesOf, type MemberRequest, type Profile, profileOf } from '../../profiles/index.ts';
 
@@ -153,15 +153,36 @@ export function providedSecretsOf({ provided = [] }: ClusterCertificate['spec'])
   return [...new Set(provided.map(({ secretRef }) => secretRef.name))];
 }
 
-/** What is demanded of a leaf that its user brings: what the spec says, not what a profile would choose. */
-export function leafDemands({ spec }: Pick<ClusterCertificate, 'spec'>): LeafDemands {
-  return {
-    commonName: spec.commonName ?? null,
-    key: spec.privateKey === undefined ? null : keySpec(spec.privateKey, 3072),
-    dnsNames: spec.dnsNames ?? [],
-    ipAddresses: spec.ipAddresses ?? [],
-    uris: spec.uris ?? [],
-  };
+/** What is demanded of a leaf that its user brings: by the spec, and by the profile. */
+export function leafDemands(certificate: ClusterCertificate, ca: ReplicationCA): readonly LeafDemands[] {
+  const { spec } = certificate;
+  const { profile, subject, member } = leafWish(certificate, ca);
+  const { commonName, hostIn, because } = profile.provided;
+  const takesAll = KEY_SPECS.every(({ algorithm }) => profile.keyAlgorithms.includes(algorithm));
+  return [
+    {
+      by: 'the spec asks for',
+      because: null,
+      remedy: 'have it issued anew, or correct the spec',
+      commonName: spec.commonName ?? null,
+      keys: spec.privateKey === undefined ? null : [keySpec(spec.privateKey, 3072)],
+      dnsNames: spec.dnsNames ?? [],
+      ipAddresses: spec.ipAddresses ?? [],
+      uris: spec.uris ?? [],
+      hostIn: null,
+    },
+    {
+      by: `profile ${profile.name} asks for`,
+      because,
+      remedy: 'have it issued anew',
+      commonName: commonName === 'AsIssued' ? subject.commonName : null,
+      keys: takesAll ? null : KEY_SPECS.filter(({ algorithm }) => profile.keyAlgorithms.includes(algorithm)),
+      dnsNames: profile.dnsNames(member),
+      ipAddresses: [],
+      uris: [],
+      hostIn,
+    },
+  ];
 }
 
 export function secretNameOf({ metadata, spec }: Pick<ClusterCertificate, 'metadata' | 'spec'>): string {

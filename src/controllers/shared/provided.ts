@@ -4,12 +4,12 @@ import { generationName, LABELS, MANAGED_BY, type MemberKey, memberKey, SECRET_K
 import type { ClusterCertificate } from '../../api/objects.ts';
 import { type Certificate, signedBy } from '../../pki/certificate.ts';
 import { PkiError } from '../../pki/errors.ts';
-import { objectionAt, objectionUnder, type ProvidedLeaf, readProvided } from '../../pki/provided.ts';
+import { type LeafDemands, objectionAt, objectionUnder, type ProvidedLeaf, readProvided } from '../../pki/provided.ts';
 import type { Blocker } from '../../rotation/facts.ts';
 import { type Client, isNotFound, type KubeObject } from '../../runtime/client.ts';
 import { WaitingError } from '../../runtime/runner.ts';
 import { textOf } from './authorities.ts';
-import { caKeyOf, leafDemands, providedSecretsOf } from './effective.ts';
+import { caKeyOf, providedSecretsOf } from './effective.ts';
 import { SECRETS } from './resources.ts';
 import { type UserSecrets, versionOf } from './user-secrets.ts';
 
@@ -64,22 +64,31 @@ export class ProvidedLeaves {
     this.#byMember.delete(member);
   }
 
-  /** Reads and judges what has changed since it was asked last, live. @returns null when its user brings none */
-  async judge(certificate: ClusterCertificate, now: number, signal: AbortSignal): Promise<readonly Brought[] | null> {
+  /**
+   * Reads and judges what has changed since it was asked last, live.
+   * @param demands see `leafDemands`; null: they are not known, so nothing is judged
+   * @returns null when its user brings none, or nothing is judged
+   */
+  async judge(
+    certificate: ClusterCertificate,
+    demands: readonly LeafDemands[] | null,
+    now: number,
+    signal: AbortSignal,
+  ): Promise<readonly Brought[] | null> {
     const { namespace, name } = certificate.metadata;
     const member = memberKey(namespace, name);
     const known = this.#byMember.get(member);
     const names = providedSecretsOf(certificate.spec);
-    if (names.length === 0) {
+    if (names.length === 0 || demands === null) {
       this.forget(member);
       return null;
     }
     const judged: Judged[] = [];
     for (const secret of names) {
       const before = known?.find((each) => each.secret === secret);
-      const from = originOf(certificate, this.#userSecrets.version(`${namespace}/${secret}`));
+      const from = originOf(demands, this.#userSecrets.version(`${namespace}/${secret}`));
       const holds = before?.from === from && (before.until === null || now < before.until);
-      judged.push(holds ? before : await this.#judge(certificate, secret, now, signal));
+      judged.push(holds ? before : await this.#judge(certificate, demands, secret, now, signal));
     }
     this.#byMember.set(member, judged);
     if (known === undefined || tellsOf(known) !== tellsOf(judged)) this.#onChange(caKeyOf(certificate));
@@ -96,16 +105,23 @@ export class ProvidedLeaves {
     now: number,
     signal: AbortSignal,
   ): Promise<ProvidedLeaf> {
-    const read = await this.#read(certificate, secret, signal);
+    // The very certificate that was judged: only whether its key is still beside it is new.
+    const read = await this.#read(certificate, [], secret, signal);
     const holds = !('refusal' in read) && read.certificate.fingerprint === leaf.fingerprint;
     if (!holds || objectionAt(leaf, now) !== null)
       throw new WaitingError(`Secret ${certificate.metadata.namespace}/${secret} has just changed`, 200);
     return read;
   }
 
-  async #judge(certificate: ClusterCertificate, secret: string, now: number, signal: AbortSignal): Promise<Judged> {
-    const read = await this.#read(certificate, secret, signal);
-    const from = originOf(certificate, read.version);
+  async #judge(
+    certificate: ClusterCertificate,
+    demands: readonly LeafDemands[],
+    secret: string,
+    now: number,
+    signal: AbortSignal,
+  ): Promise<Judged> {
+    const read = await this.#read(certificate, demands, secret, signal);
+    const from = originOf(demands, read.version);
     const common = { secret, missing: read.version === null, from };
     if ('refusal' in read) return { ...common, leaf: null, refusal: read.refusal, until: null };
     const { certificate: leaf } = read;
@@ -117,6 +133,7 @@ export class ProvidedLeaves {
 
   async #read(
     certificate: ClusterCertificate,
+    demands: readonly LeafDemands[],
     secret: string,
     signal: AbortSignal,
   ): Promise<{ readonly version: string | null } & (ProvidedLeaf | { readonly refusal: string })> {
@@ -147,7 +164,7 @@ export class ProvidedLeaves {
         `it has no key ${pem === null ? certificateKey : privateKeyKey}; put the leaf and its key there`,
       );
     try {
-      return { version, ...readProvided({ certificate: pem, privateKey: keyPem }, leafDemands(certificate)) };
+      return { version, ...readProvided({ certificate: pem, privateKey: keyPem }, demands) };
     } catch (error) {
       if (!(error instanceof PkiError)) throw error;
       const readable = error.reason === 'InvalidLeaf';
@@ -164,8 +181,8 @@ function refusalFor({ metadata }: ClusterCertificate, secret: string, why: strin
 }
 
 /** What a judgement follows from, as a text to compare. */
-function originOf(certificate: ClusterCertificate, version: string | null): string {
-  return JSON.stringify([version, leafDemands(certificate)]);
+function originOf(demands: readonly LeafDemands[], version: string | null): string {
+  return JSON.stringify([version, demands]);
 }
 
 /** What others make of a judgement, as a text to compare. */
