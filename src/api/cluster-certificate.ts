@@ -113,7 +113,8 @@ const provided = z.object({
       ),
     })
     .describe(
-      'Secret of yours with a leaf, alone, under tls.crt and its key, not encrypted, under tls.key, PEM. Required. ' +
+      'Secret of yours with a leaf, alone, under tls.crt and its key, not encrypted, under tls.key, PEM; a9s with MariaDB or MySQL: the leaf ' +
+        'client there, and the leaf server, which must be another one, under server.crt and server.key. Required. ' +
         'Example: {name: vast1-g2}',
     ),
 });

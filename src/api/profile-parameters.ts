@@ -96,7 +96,6 @@ interface Profiled extends ProfileParameters {
   readonly profile?: ProfileName | undefined;
   readonly commonName?: string | undefined;
   readonly privateKey?: { readonly algorithm: string } | undefined;
-  readonly provided?: readonly unknown[] | undefined;
 }
 
 /** Of a profile that is the CA's the controller says it. */
@@ -126,12 +125,6 @@ export const profileRules: readonly Rule<Profiled>[] = [
     says: 'must be RSA with a9s, which takes PKCS #1',
     at: 'privateKey',
     holds: (spec) => spec.a9s === undefined || spec.privateKey === undefined || spec.privateKey.algorithm === 'RSA',
-  },
-  {
-    cel: '!has(self.a9s) || !has(self.provided)',
-    says: 'must be absent with a9s: leaves of service instances are issued',
-    at: 'provided',
-    holds: (spec) => spec.a9s === undefined || spec.provided === undefined,
   },
 ];
 

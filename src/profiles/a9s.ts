@@ -60,6 +60,11 @@ export const a9s: Profile = {
       ...(dashboard === undefined ? [] : [`*.${dashboard}.${systemDomain}`, `*.${systemDomain}`]),
     ];
   },
+  provided: {
+    commonName: 'AsIssued',
+    hostIn: 'AlternativeNames',
+    because: 'it is a MUST of "User Provided Certificates"',
+  },
   outputs: ({ parameters }) => {
     const { service } = instanceOf(parameters);
     return [{ key: 'a9s.json', encode: (material) => Buffer.from(documentOf(service, material)) }];

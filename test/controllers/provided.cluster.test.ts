@@ -1,15 +1,16 @@
 /** Leaves that users bring: judged, delivered as they are, and waited for by name. */
 import { randomInt } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { encodePrivateKey } from '../../src/pki/keys.ts';
+import { encodePrivateKey, generatePrivateKey } from '../../src/pki/keys.ts';
 import { parseCertificate } from '../../src/pki/certificate.ts';
 import type { SigningAuthority } from '../../src/pki/issue.ts';
 import { authority, DAY, type Leaf, leafOf, NOW, serialOf } from '../pki/support.ts';
+import { entriesOf, objections } from '../profiles/a9s-rules.ts';
 import { testBed } from './bed.ts';
 import { disorders, held, lapses, Links, Mesh } from './rotating.ts';
 import { ca, certificate, type Scene, textOf } from './scene.ts';
 
-const bed = testBed(3);
+const bed = testBed(4);
 /** Two whole rotations of three members, on a machine that does other things besides. */
 const TIMEOUT = 480_000;
 const PATIENCE = 200_000;
@@ -127,6 +128,59 @@ test.concurrent(
     // Who brings none any more is issued one.
     await here.apply(certificate('a', 'mesh', { dnsNames: ['member.example'] }));
     await here.secretUntil('a', 'issued', () => leafIn(here, 'a') !== newer.certificate.fingerprint);
+    expect(lapses(here)).toEqual([]);
+  },
+  TIMEOUT,
+);
+
+test.concurrent(
+  'both leaves of a database of a9s come in one Secret, and its document keeps every rule of the vendor',
+  async () => {
+    const here = await bed.scene();
+    const RSA = { algorithm: 'RSA', size: 2048 } as const;
+    const root = await authority('Corporate', RSA);
+    await here.createSecret('ca-1', filesOf(root));
+    const instance = { service: 'MariaDB', consulDomain: 'consul' } as const;
+    const made = async (seed: string, commonName = '*.node.dc1.consul') =>
+      leafOf(root, {
+        key: await generatePrivateKey(RSA),
+        subject: { commonName },
+        dnsNames: ['*.node.dc1.consul', '*.service.dc1.consul'],
+        notBefore: NOW - 2 * HOUR + (seed === 'newer' ? HOUR : 0),
+        serial: serialOf(seed),
+      });
+    const under = (name: string, leaf: Leaf) => ({
+      [`${name}.crt`]: leaf.certificate.pem,
+      [`${name}.key`]: encodePrivateKey(leaf.key, 'PKCS8'),
+    });
+    const [client, server] = [await made('client'), await made('server')];
+    await here.apply(
+      ca('mesh', { profile: 'a9s', ...importsOf(1), rotation: { generation: 1 } }),
+      certificate('db', 'mesh', { a9s: instance, ...namesOf('mine') }),
+    );
+    await here.createSecret('mine', { ...under('tls', client), ...under('server', await made('x', '*.anynines.com')) });
+    await here.stalled(
+      'ClusterCertificate',
+      'db',
+      'LeafUnavailable',
+      /Secret \S+\/mine: server\.crt: the common name of "CN=\*\.anynines\.com" is not "\*\.node\.dc1\.consul", which profile a9s asks for: it is a MUST of "User Provided Certificates"; have it issued anew\./,
+    );
+    expect(here.secrets.get('db')).toBeUndefined();
+
+    const documentIn = (): string => textOf(here.secret('db'), 'a9s.json');
+    await here.patchSecret('mine', { stringData: under('server', server) });
+    await here.ready({ ClusterCertificate: ['db'] });
+    expect(objections(documentIn(), instance)).toEqual([]);
+    const entries = entriesOf(documentIn());
+    expect(entries['client']?.certificate).toBe(client.certificate.pem);
+    expect(entries['server']?.certificate).toBe(server.certificate.pem);
+
+    // One of the two is renewed: the other stays as it is.
+    const newer = await made('newer');
+    await here.patchSecret('mine', { stringData: under('server', newer) });
+    await here.secretUntil('db', 'the newer one', (secret) => textOf(secret, 'server.crt') === newer.certificate.pem);
+    expect(textOf(here.secret('db'), 'tls.crt')).toBe(client.certificate.pem);
+    expect(objections(documentIn(), instance)).toEqual([]);
     expect(lapses(here)).toEqual([]);
   },
   TIMEOUT,

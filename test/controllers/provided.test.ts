@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { parseObject } from '../../src/api/parse.ts';
 import { leafDemands } from '../../src/controllers/shared/effective.ts';
 import { candidateFor, isBrought, lackOf, obstacleOf, ProvidedLeaves } from '../../src/controllers/shared/provided.ts';
-import { encodePrivateKey } from '../../src/pki/keys.ts';
+import { encodePrivateKey, generatePrivateKey } from '../../src/pki/keys.ts';
 import type { SigningAuthority } from '../../src/pki/issue.ts';
 import { ApiError } from '../../src/runtime/errors.ts';
 import type { KubeObject, ObjectRef, Resource } from '../../src/runtime/client.ts';
@@ -84,7 +84,7 @@ describe('a Secret is read', () => {
     expect(reads).toEqual(['a', 'b']);
     put('a', await leafOf(one, { serial: serialOf('another') }));
     const [second] = (await judge()) ?? [];
-    expect(second?.leaf?.fingerprint).not.toBe(first?.leaf?.fingerprint);
+    expect(second?.leaves?.[0]?.certificate.fingerprint).not.toBe(first?.leaves?.[0]?.certificate.fingerprint);
     expect(reads).toEqual(['a', 'b', 'a']);
     secrets.set('a', { ...(secrets.get('a') ?? { data: {} }), version: 9 });
     await judge();
@@ -145,7 +145,7 @@ describe('it is refused', () => {
   ])('%s', async (_, data, message) => {
     if (data !== null) secrets.set('a', { version: 1, data });
     const [found] = (await judge(bringing('a'))) ?? [];
-    expect(found).toMatchObject({ leaf: null, missing: data === null });
+    expect(found).toMatchObject({ leaves: null, missing: data === null });
     expect(found?.refusal).toMatch(message);
   });
 
@@ -153,6 +153,96 @@ describe('it is refused', () => {
     put('a', await leafOf(one), { 'app.kubernetes.io/managed-by': 'replicert' });
     expect((await judge(bringing('a')))?.[0]?.refusal).toMatch(
       /it is kept by Replicert itself; bring the leaf in a Secret/,
+    );
+  });
+});
+
+describe('a member that has two leaves', () => {
+  const NAMES = ['*.node.dc1.consul', '*.service.dc1.consul'];
+  const database = (...names: readonly string[]) =>
+    certificateOf({
+      profile: 'a9s',
+      a9s: { service: 'MariaDB', consulDomain: 'consul' },
+      provided: names.map((name) => ({ secretRef: { name } })),
+    });
+  const pairOf = async (client: SigningAuthority, server = client) => {
+    const made = async (signer: SigningAuthority, seed: string) => {
+      const key = await generatePrivateKey({ algorithm: 'RSA', size: 2048 });
+      return leafOf(signer, {
+        key,
+        subject: { commonName: '*.node.dc1.consul' },
+        dnsNames: NAMES,
+        serial: serialOf(seed),
+      });
+    };
+    return { client: await made(client, 'client'), server: await made(server, 'server') };
+  };
+  const filesOf = ({ certificate: { pem }, key }: Leaf, name: string): Record<string, string> => ({
+    [`${name}.crt`]: pem,
+    [`${name}.key`]: encodePrivateKey(key, 'PKCS8'),
+  });
+  const store = (name: string, data: Record<string, string>): void => {
+    secrets.set(name, { version: (secrets.get(name)?.version ?? 0) + 1, data });
+  };
+  const refusal = async (): Promise<string | null | undefined> => (await judge(database('a')))?.[0]?.refusal;
+
+  test('has both in one Secret, under the keys that they have in its own', async () => {
+    expect(await refusal()).toMatch(
+      /create secret generic a --from-file=tls\.crt --from-file=tls\.key --from-file=server\.crt --from-file=server\.key\.$/,
+    );
+    const { client, server } = await pairOf(one);
+    store('a', filesOf(client, 'tls'));
+    expect(await refusal()).toBe(
+      'Secret storage/a: server.crt: it has no key server.crt; put the leaf and its key there.',
+    );
+    store('a', { ...filesOf(client, 'tls'), ...filesOf(server, 'server') });
+    expect(await refusal()).toBeNull();
+    const chosen = candidateFor((await judge(database('a'))) ?? [], one.certificate);
+    expect(chosen?.leaves.map(({ name, certificate }) => [name, certificate.fingerprint])).toEqual([
+      ['client', client.certificate.fingerprint],
+      ['server', server.certificate.fingerprint],
+    ]);
+    if (chosen === null) throw new Error('there is one');
+    const taken = await provided.take(database('a'), chosen, NOW, signal);
+    expect(taken.map(({ key }) => encodePrivateKey(key, 'PKCS8'))).toEqual(
+      [client, server].map(({ key }) => encodePrivateKey(key, 'PKCS8')),
+    );
+    store('a', { ...filesOf(client, 'tls'), ...filesOf((await pairOf(one)).server, 'server') });
+    await expect(provided.take(database('a'), chosen, NOW, signal)).rejects.toThrow('has just changed');
+  });
+
+  test('is given neither when one of them is refused, or the two are one', async () => {
+    const { client, server } = await pairOf(one);
+    store('a', { ...filesOf(client, 'tls'), ...filesOf(client, 'server') });
+    expect(await refusal()).toBe(
+      'Secret storage/a: tls.crt and server.crt hold the same certificate, but these must be different ones; have another issued.',
+    );
+    store('a', { ...filesOf(client, 'tls'), ...filesOf(server, 'server'), 'server.key': 'x' });
+    expect(await refusal()).toMatch(/^Secret storage\/a: server\.crt: .*its key alone under server\.key\.$/);
+    const brief = await leafOf(one, {
+      key: server.key,
+      subject: { commonName: '*.node.dc1.consul' },
+      dnsNames: NAMES,
+      notAfter: NOW + DAY,
+    });
+    store('a', { ...filesOf(client, 'tls'), ...filesOf(brief, 'server') });
+    expect(await judge(database('a'))).toMatchObject([{ refusal: null, until: NOW + DAY }]);
+    const [expired] = (await judge(database('a'), NOW + DAY)) ?? [];
+    expect(expired?.leaves).toBeNull();
+    expect(expired?.refusal).toMatch(/expired/);
+  });
+
+  test('has both of one generation', async () => {
+    const { client, server } = await pairOf(one, two);
+    store('a', { ...filesOf(client, 'tls'), ...filesOf(server, 'server') });
+    const brought = (await judge(database('a'))) ?? [];
+    for (const { certificate } of [one, two]) expect(candidateFor(brought, certificate)).toBeNull();
+    const generations = new Map([
+      [1, one.certificate],
+      [2, two.certificate],
+    ]);
+    expect(lackOf(MEMBER, brought, 1, generations)).toMatch(
+      /The leaf in Secret storage\/a \(server\.crt\) is of G2\. Have one issued by "CN=One"/,
     );
   });
 });
@@ -184,7 +274,9 @@ describe('of what is brought', () => {
     const chosen = candidateFor((await judge(bringing('a'))) ?? [], one.certificate);
     if (chosen === null) throw new Error('there is one');
     const take = (now = NOW) => provided.take(bringing('a'), chosen, now, signal);
-    expect(encodePrivateKey((await take()).key, 'PKCS8')).toBe(encodePrivateKey(leaf.key, 'PKCS8'));
+    expect((await take()).map(({ key }) => encodePrivateKey(key, 'PKCS8'))).toEqual([
+      encodePrivateKey(leaf.key, 'PKCS8'),
+    ]);
     await expect(take(NOW + 40 * DAY)).rejects.toThrow(/has just changed/);
     put('a', await leafOf(one, { serial: serialOf('another') }));
     await expect(take()).rejects.toThrow('Secret storage/a has just changed');

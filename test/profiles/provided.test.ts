@@ -122,3 +122,50 @@ describe('drbd', () => {
     );
   });
 });
+
+describe('a9s', () => {
+  const NODE = '*.node.dc1.consul.example.com';
+  const SERVICE = '*.service.dc1.consul.example.com';
+  const pg = { a9s: { service: 'PostgreSQL', consulDomain: 'consul.example.com' } };
+  const dashboards = {
+    Messaging: '*.a9s-rabbitmq-dashboard.sys.example.com',
+    LogMe2: '*.a9s-logme2-dashboard.sys.example.com',
+  } as const;
+  const leafOf = (commonName: string, ...names: readonly string[]): string =>
+    named(`/CN=${commonName}`, names.map((each) => `DNS:${each}`).join(','), RSA);
+
+  test('takes what the page of its vendor asks for, and refuses each MUST that is not kept, by its name', () => {
+    const rule = 'which profile a9s asks for: it is a MUST of "User Provided Certificates"; have it issued anew';
+    expect(said('a9s', leafOf(NODE, NODE, SERVICE), 'my-pg', pg)).toBeNull();
+    expect(said('a9s', leafOf(NODE, SERVICE, 'more.example.com', NODE), 'my-pg', pg)).toBeNull();
+    expect(said('a9s', leafOf('*.anynines.com', NODE, SERVICE), 'my-pg', pg)).toBe(
+      `the common name of "CN=*.anynines.com" is not "${NODE}", ${rule}`,
+    );
+    expect(said('a9s', leafOf(NODE, NODE), 'my-pg', pg)).toBe(
+      `"CN=${NODE}" lacks the DNS name ${SERVICE} among its subject alternative names, ${rule}`,
+    );
+    expect(said('a9s', bare(`/CN=${NODE}`, RSA), 'my-pg', pg)).toMatch(
+      /lacks the DNS name \*\.node\..*, the DNS name \*\.service/,
+    );
+    // A host in place of a wildcard, and a wildcard that is too wide: both are other names.
+    for (const wrong of ['a.service.dc1.consul.example.com', '*.dc1.consul.example.com'])
+      expect(said('a9s', leafOf(NODE, NODE, wrong), 'my-pg', pg)).toMatch(/lacks the DNS name \*\.service/);
+    expect(said('a9s', named(`/CN=${NODE}`, `DNS:${NODE},DNS:${SERVICE}`, P256), 'my-pg', pg)).toMatch(
+      /^the key of .* is ECDSA 256, but profile a9s asks for RSA 2048 or RSA 3072 or RSA 4096; have it issued anew$/,
+    );
+    const encrypted = 'openssl pkcs8 -topk8 -in tls.key -passout pass:open-sesame -out t; mv t tls.key';
+    expect(said('a9s', `${leafOf(NODE, NODE, SERVICE)}; ${encrypted}`, 'my-pg', pg)).toMatch(
+      /^the private key is encrypted, /,
+    );
+  });
+
+  test.each(['Messaging', 'LogMe2'] as const)('%s has a dashboard, with two names more', (service) => {
+    const spec = { a9s: { service, consulDomain: 'consul.example.com', systemDomain: 'sys.example.com' } };
+    const [dashboard, system] = [dashboards[service], '*.sys.example.com'];
+    expect(said('a9s', leafOf(NODE, NODE, SERVICE, dashboard, system), 'my-queue', spec)).toBeNull();
+    expect(said('a9s', leafOf(NODE, NODE, SERVICE, system), 'my-queue', spec)).toMatch(/lacks the DNS name \*\.a9s-/);
+    expect(said('a9s', leafOf(NODE, NODE, SERVICE, dashboard), 'my-queue', spec)).toMatch(
+      /lacks the DNS name \*\.sys\./,
+    );
+  });
+});

@@ -122,7 +122,9 @@ async function issueFiles(
       ? await Promise.all(
           wish.leaves.map(async (name) => pairOf(name, await signLeaf(tools, work.leaf, facts, issuing, now, signal))),
         )
-      : [pairOf(wish.leaves[0], await tools.provided.take(facts.certificate, work.from, now, signal))];
+      : (await tools.provided.take(facts.certificate, work.from, now, signal)).map(({ name, ...pair }) =>
+          pairOf(name, pair),
+        );
   const bundle = bundleOf(work.bundle, facts, issuing);
   const pairs = issued.map(({ name, chain: [leaf], key }) => {
     const pair = { name, leafPem: leaf.pem, keyPem: encodedKey(key, wish) };

@@ -262,18 +262,21 @@ function planBrought(
 ): NextStep {
   const { wish } = issuing;
   const { candidate, refusals } = supply;
-  if (candidate !== null && candidate.leaf.fingerprint !== content.leaf.fingerprint)
+  const leaves = allLeaves(content);
+  const present = (name: string) => leaves.find((each) => each.name === name)?.leaf.fingerprint;
+  if (candidate?.leaves.some(({ name, certificate }) => certificate.fingerprint !== present(name)) === true)
     return issue(supply, entry, leaf, 'Provided', 'it is the newest that is brought');
-  if (candidate !== null && content.keyPem !== wish.encoding)
+  if (candidate !== null && leaves.some(({ keyPem }) => keyPem !== wish.encoding))
     return issue(supply, entry, leaf, 'SecretRepaired', 'the encoding of the key differs from the spec');
 
-  const due = renewalTime(content.leaf, wish.renewBefore);
+  const [first = content] = leaves.toSorted((a, b) => a.leaf.notAfter - b.leaf.notAfter);
+  const due = renewalTime(first.leaf, wish.renewBefore);
   const wakes = [supply.wakeAt ?? due, due].filter((instant) => instant > now);
   const near =
     now < due
       ? []
       : [
-          `The leaf is one that its user brings, and ends at ${new Date(content.leaf.notAfter).toISOString()}. Put a newer one of generation ${leaf} into a Secret of spec.provided.`,
+          `The leaf is one that its user brings, and ends at ${new Date(first.leaf.notAfter).toISOString()}. Put a newer one of generation ${leaf} into a Secret of spec.provided.`,
         ];
   const warnings = [...near, ...refusals];
   return {

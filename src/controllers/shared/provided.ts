@@ -1,10 +1,11 @@
 /** Leaves that users bring (`spec.provided`): read from Secrets of theirs, judged, and delivered as they are. */
 import type { GenerationRecord } from '../../api/ledger.ts';
-import { generationName, LABELS, MANAGED_BY, type MemberKey, memberKey, SECRET_KEYS } from '../../api/names.ts';
+import { generationName, LABELS, leafKeys, MANAGED_BY, type MemberKey, memberKey } from '../../api/names.ts';
 import type { ClusterCertificate } from '../../api/objects.ts';
 import { type Certificate, signedBy } from '../../pki/certificate.ts';
 import { PkiError } from '../../pki/errors.ts';
 import { type LeafDemands, objectionAt, objectionUnder, type ProvidedLeaf, readProvided } from '../../pki/provided.ts';
+import { leavesOf } from '../../profiles/index.ts';
 import type { Blocker } from '../../rotation/facts.ts';
 import { type Client, isNotFound, type KubeObject } from '../../runtime/client.ts';
 import { WaitingError } from '../../runtime/runner.ts';
@@ -13,12 +14,21 @@ import { caKeyOf, providedSecretsOf } from './effective.ts';
 import { SECRETS } from './resources.ts';
 import { type UserSecrets, versionOf } from './user-secrets.ts';
 
-/** A Secret that brings a leaf, as it was judged; no key is kept. */
+/** A leaf in a Secret of its user. */
+interface BroughtLeaf {
+  /** Which leaf of the profile it is. */
+  readonly name: string;
+  /** The key of the Secret that it is under. */
+  readonly file: string;
+  readonly certificate: Certificate;
+}
+
+/** A Secret that brings all leaves of a member (most have one), as it was judged; no key is kept. */
 export interface Brought {
   /** Its name, in the namespace of the certificate. */
   readonly secret: string;
-  /** Null: it is refused. */
-  readonly leaf: Certificate | null;
+  /** In the order of the profile's; null: it is refused. */
+  readonly leaves: readonly BroughtLeaf[] | null;
   /** Names Secret, rule and remedy; null: nothing is wrong with it by itself. */
   readonly refusal: string | null;
   /** There is no such Secret: it may be yet to come. */
@@ -32,10 +42,10 @@ interface Judged extends Brought {
   readonly from: string;
 }
 
-/** A leaf that can be delivered. */
+/** Leaves that can be delivered. */
 export interface Candidate {
   readonly secret: string;
-  readonly leaf: Certificate;
+  readonly leaves: readonly BroughtLeaf[];
 }
 
 /**
@@ -96,21 +106,26 @@ export class ProvidedLeaves {
   }
 
   /**
-   * Certificate and key of a leaf that was chosen, read live.
+   * Certificate and key of each leaf that was chosen, read live.
    * @throws WaitingError when the Secret holds something else by now
    */
   async take(
     certificate: ClusterCertificate,
-    { secret, leaf }: Candidate,
+    { secret, leaves }: Candidate,
     now: number,
     signal: AbortSignal,
-  ): Promise<ProvidedLeaf> {
-    // The very certificate that was judged: only whether its key is still beside it is new.
+  ): Promise<readonly (BroughtLeaf & ProvidedLeaf)[]> {
+    // The very certificates that were judged: only whether their keys are still beside them is new.
     const read = await this.#read(certificate, [], secret, signal);
-    const holds = !('refusal' in read) && read.certificate.fingerprint === leaf.fingerprint;
-    if (!holds || objectionAt(leaf, now) !== null)
+    const holds =
+      !('refusal' in read) &&
+      read.pairs.every((pair) => {
+        const chosen = leaves.find(({ name }) => name === pair.name);
+        return chosen?.certificate.fingerprint === pair.certificate.fingerprint;
+      });
+    if (!holds || leaves.some((leaf) => objectionAt(leaf.certificate, now) !== null))
       throw new WaitingError(`Secret ${certificate.metadata.namespace}/${secret} has just changed`, 200);
-    return read;
+    return read.pairs;
   }
 
   async #judge(
@@ -123,12 +138,16 @@ export class ProvidedLeaves {
     const read = await this.#read(certificate, demands, secret, signal);
     const from = originOf(demands, read.version);
     const common = { secret, missing: read.version === null, from };
-    if ('refusal' in read) return { ...common, leaf: null, refusal: read.refusal, until: null };
-    const { certificate: leaf } = read;
-    const objection = objectionAt(leaf, now);
-    if (objection === null) return { ...common, leaf, refusal: null, until: leaf.notAfter };
-    const refusal = refusalFor(certificate, secret, objection);
-    return { ...common, leaf: null, refusal, until: now < leaf.notBefore ? leaf.notBefore : null };
+    if ('refusal' in read) return { ...common, leaves: null, refusal: read.refusal, until: null };
+    const leaves = read.pairs.map(({ name, file, certificate: leaf }) => ({ name, file, certificate: leaf }));
+    for (const { certificate: leaf } of leaves) {
+      const objection = objectionAt(leaf, now);
+      if (objection === null) continue;
+      const refusal = refusalFor(certificate, secret, objection);
+      return { ...common, leaves: null, refusal, until: now < leaf.notBefore ? leaf.notBefore : null };
+    }
+    const until = Math.min(...leaves.map((leaf) => leaf.certificate.notAfter));
+    return { ...common, leaves, refusal: null, until };
   }
 
   async #read(
@@ -136,8 +155,14 @@ export class ProvidedLeaves {
     demands: readonly LeafDemands[],
     secret: string,
     signal: AbortSignal,
-  ): Promise<{ readonly version: string | null } & (ProvidedLeaf | { readonly refusal: string })> {
+  ): Promise<
+    { readonly version: string | null } & (
+      | { readonly pairs: readonly (BroughtLeaf & ProvidedLeaf)[] }
+      | { readonly refusal: string }
+    )
+  > {
     const { namespace } = certificate.metadata;
+    const files = leavesOf(certificate.spec).map((name, index) => ({ name, ...leafKeys(name, index) }));
     const refused = (version: string | null, why: string) => ({
       version,
       refusal: refusalFor(certificate, secret, why),
@@ -147,32 +172,49 @@ export class ProvidedLeaves {
       raw = await this.#client.get(SECRETS, { namespace, name: secret }, { signal });
     } catch (error) {
       if (!isNotFound(error)) throw error;
-      const files = `--cert=tls.crt --key=tls.key`;
-      return refused(
-        null,
-        `it does not exist; create it: kubectl -n ${namespace} create secret tls ${secret} ${files}`,
-      );
+      const command =
+        files.length === 1
+          ? `tls ${secret} --cert=tls.crt --key=tls.key`
+          : `generic ${secret} ${files.map((keys) => `--from-file=${keys.certificate} --from-file=${keys.privateKey}`).join(' ')}`;
+      return refused(null, `it does not exist; create it: kubectl -n ${namespace} create secret ${command}`);
     }
     const version = versionOf(raw);
     if (raw.metadata.labels?.[LABELS.managedBy] === MANAGED_BY)
       return refused(version, 'it is kept by Replicert itself; bring the leaf in a Secret of your own');
-    const { certificate: certificateKey, privateKey: privateKeyKey } = SECRET_KEYS;
-    const [pem, keyPem] = [textOf(raw, certificateKey), textOf(raw, privateKeyKey)];
-    if (pem === null || keyPem === null)
-      return refused(
-        version,
-        `it has no key ${pem === null ? certificateKey : privateKeyKey}; put the leaf and its key there`,
-      );
-    try {
-      return { version, ...readProvided({ certificate: pem, privateKey: keyPem }, demands) };
-    } catch (error) {
-      if (!(error instanceof PkiError)) throw error;
-      const readable = error.reason === 'InvalidLeaf';
-      const rule = readable
-        ? ''
-        : `; both must be PEM, the leaf alone under ${certificateKey}, its key alone under ${privateKeyKey}`;
-      return refused(version, `${error.message}${rule}`);
+    const pairs: (BroughtLeaf & ProvidedLeaf)[] = [];
+    for (const keys of files) {
+      const read = readPair(raw, keys, demands);
+      if ('refusal' in read)
+        return refused(version, files.length === 1 ? read.refusal : `${keys.certificate}: ${read.refusal}`);
+      const twin = pairs.find((pair) => pair.certificate.fingerprint === read.certificate.fingerprint);
+      if (twin !== undefined)
+        return refused(
+          version,
+          `${twin.file} and ${keys.certificate} hold the same certificate, but these must be different ones; have another issued`,
+        );
+      pairs.push({ name: keys.name, file: keys.certificate, ...read });
     }
+    return { version, pairs };
+  }
+}
+
+function readPair(
+  raw: KubeObject,
+  keys: ReturnType<typeof leafKeys>,
+  demands: readonly LeafDemands[],
+): ProvidedLeaf | { readonly refusal: string } {
+  const [pem, keyPem] = [textOf(raw, keys.certificate), textOf(raw, keys.privateKey)];
+  if (pem === null || keyPem === null)
+    return {
+      refusal: `it has no key ${pem === null ? keys.certificate : keys.privateKey}; put the leaf and its key there`,
+    };
+  try {
+    return readProvided({ certificate: pem, privateKey: keyPem }, demands);
+  } catch (error) {
+    if (!(error instanceof PkiError)) throw error;
+    const readable = error.reason === 'InvalidLeaf';
+    const rule = `; both must be PEM, the leaf alone under ${keys.certificate}, its key alone under ${keys.privateKey}`;
+    return { refusal: `${error.message}${readable ? '' : rule}` };
   }
 }
 
@@ -187,7 +229,9 @@ function originOf(demands: readonly LeafDemands[], version: string | null): stri
 
 /** What others make of a judgement, as a text to compare. */
 function tellsOf(judged: readonly Judged[]): string {
-  return JSON.stringify(judged.map(({ secret, leaf, refusal }) => [secret, leaf?.fingerprint, refusal]));
+  return JSON.stringify(
+    judged.map(({ secret, leaves, refusal }) => [secret, leaves?.map((leaf) => leaf.certificate.fingerprint), refusal]),
+  );
 }
 
 /** Whether a leaf of this generation is the user's to bring: who has minted a generation has its key, and nobody else. */
@@ -196,12 +240,14 @@ export function isBrought({ spec }: Pick<ClusterCertificate, 'spec'>, record: Ge
   return record.withoutKey || (record.imported && providedSecretsOf(spec).length > 0);
 }
 
-/** Among what is brought the newest leaf that this CA has signed; null: none. */
+/** Among what is brought the newest that this CA has signed, all leaves of it; null: none. */
 export function candidateFor(brought: readonly Brought[], ca: Certificate): Candidate | null {
-  let best: Candidate | null = null;
-  for (const { secret, leaf } of brought) {
-    if (leaf === null || !signedBy(leaf, ca) || objectionUnder(leaf, ca) !== null) continue;
-    if (best === null || leaf.notBefore > best.leaf.notBefore) best = { secret, leaf };
+  let best: (Candidate & { readonly issued: number }) | null = null;
+  for (const { secret, leaves } of brought) {
+    if (leaves === null || !leaves.every((leaf) => signedBy(leaf.certificate, ca))) continue;
+    if (leaves.some((leaf) => objectionUnder(leaf.certificate, ca) !== null)) continue;
+    const issued = Math.max(...leaves.map((leaf) => leaf.certificate.notBefore));
+    if (best === null || issued > best.issued) best = { secret, leaves, issued };
   }
   return best;
 }
@@ -212,12 +258,14 @@ export function refusalsOf(
   brought: readonly Brought[],
   generations: ReadonlyMap<number, Certificate>,
 ): readonly string[] {
-  return brought.flatMap(({ secret, leaf, refusal }) => {
-    if (refusal !== null || leaf === null) return refusal ?? [];
-    return [...generations.values()].flatMap((ca) => {
-      const objection = signedBy(leaf, ca) ? objectionUnder(leaf, ca) : null;
-      return objection === null ? [] : `Secret ${namespace}/${secret}: ${objection}.`;
-    });
+  return brought.flatMap(({ secret, leaves, refusal }) => {
+    if (refusal !== null || leaves === null) return refusal ?? [];
+    return leaves.flatMap(({ certificate: leaf }) =>
+      [...generations.values()].flatMap((ca) => {
+        const objection = signedBy(leaf, ca) ? objectionUnder(leaf, ca) : null;
+        return objection === null ? [] : `Secret ${namespace}/${secret}: ${objection}.`;
+      }),
+    );
   });
 }
 
@@ -230,12 +278,14 @@ export function lackOf(
 ): string {
   const namespace = member.slice(0, member.indexOf('/'));
   const ca = generations.get(generation);
-  const others = brought.flatMap(({ secret, leaf }) => {
-    if (leaf === null || (ca !== undefined && signedBy(leaf, ca))) return [];
-    const issuer = [...generations].find(([, each]) => signedBy(leaf, each));
-    const whose = issuer === undefined ? `issued by "${leaf.issuer}"` : `of ${generationName(issuer[0])}`;
-    return `The leaf in Secret ${namespace}/${secret} is ${whose}.`;
-  });
+  const others = brought.flatMap(({ secret, leaves }) =>
+    (leaves ?? []).flatMap(({ file, certificate: leaf }) => {
+      if (ca !== undefined && signedBy(leaf, ca)) return [];
+      const issuer = [...generations].find(([, each]) => signedBy(leaf, each));
+      const whose = issuer === undefined ? `issued by "${leaf.issuer}"` : `of ${generationName(issuer[0])}`;
+      return `The leaf in Secret ${namespace}/${secret}${leaves?.length === 1 ? '' : ` (${file})`} is ${whose}.`;
+    }),
+  );
   return [
     `ClusterCertificate ${member} brings no leaf of generation ${generation} that could be delivered.`,
     ...refusalsOf(namespace, brought, generations),
