@@ -41,8 +41,9 @@ const endpoint = z.object({
   port: whole(1, 65_535)
     .optional()
     .describe(
-      'TCP port of the replication service, 1 to 65535. Required where the profile of the member has none. Default: by the profile; ' +
-        'vast: 49002. Example: 8201',
+      'TCP port of the replication service, 1 to 65535. Required where the profile of the member has no usual one (generic), and with a ' +
+        'protocol other than that of the profile. Default: by the profile; postgres: 5432; mysql: 3306; galera: 4567; redis: 6379; nats: 6222; ' +
+        'etcd: 2380; rabbitmq: 5671; vast: 49002. Example: 8201',
     ),
   protocol: z
     .enum(PROTOCOLS)

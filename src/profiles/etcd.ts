@@ -7,6 +7,8 @@ const RESTARTED = 'it was restarted since its ca.crt changed';
 export const etcd: Profile = {
   ...generic,
   name: 'etcd',
+  // Of peers; clients are at 2379.
+  port: 2_380,
   provided: {
     commonName: 'Any',
     hostIn: 'AlternativeNames',

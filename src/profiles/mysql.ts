@@ -6,6 +6,7 @@ export const mysql: Profile = {
   ...generic,
   name: 'mysql',
   protocol: 'MySQL',
+  port: 3_306,
   reload: 'make the member reload its files: FLUSH LOCAL SSL (MariaDB), ALTER INSTANCE RELOAD TLS (MySQL)',
   // Ssl_default_timeout of both.
   longestResumption: 2 * 3_600_000,

@@ -7,6 +7,8 @@ const LOADED = 'it was reloaded (SIGHUP) since its files changed';
 export const nats: Profile = {
   ...generic,
   name: 'nats',
+  // Of routes. Gateways are configured at any; clients and leaf nodes speak NATS, at others.
+  port: 6_222,
   provided: {
     commonName: 'Any',
     hostIn: 'AlternativeNames',

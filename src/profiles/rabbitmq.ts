@@ -7,6 +7,8 @@ const LOADED = 'its PEM cache was cleared since its files changed';
 export const rabbitmq: Profile = {
   ...generic,
   name: 'rabbitmq',
+  // Of AMQP over TLS.
+  port: 5_671,
   acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: LOADED, Prepare: LOADED, Swap: LOADED },
   // Of Erlang, in TLS 1.2 and where reuse_sessions is not false; it does not say so when it gives a session.
   longestResumption: 24 * 3_600_000,

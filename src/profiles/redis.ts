@@ -7,5 +7,6 @@ const LOADED = 'CONFIG SET has read its files since they changed';
 export const redis: Profile = {
   ...generic,
   name: 'redis',
+  port: 6_379,
   acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: LOADED, Prepare: LOADED, Swap: LOADED },
 };

@@ -40,6 +40,25 @@ test('what was seen of a member counts where it listens now, and nowhere else', 
   expect(counts({ endpoints: at('10.0.0.1', '10.0.0.2'), proof: 'Acknowledge' }), 'a seen no is not unseen').toBe(true);
 });
 
+test.each([
+  ['postgres', 5432],
+  ['mysql', 3306],
+  ['galera', 4567],
+  ['redis', 6379],
+  ['nats', 6222],
+  ['etcd', 2380],
+  ['rabbitmq', 5671],
+  ['vast', 49_002],
+] as const)('of profile %s it is %i, where what is spoken there is its own', (profile, port) => {
+  const before = { ...seen, endpoints: [`10.0.0.1:${port}`] };
+  const at = (over: object) => counts({ endpoints: [{ host: '10.0.0.1', ...over }] }, profile, before);
+  const { protocol } = profileOf(profile);
+  expect(at({})).toBe(true);
+  expect(at({ protocol })).toBe(true);
+  expect(at({ protocol: protocol === 'TLS' ? 'NATS' : 'TLS' }), 'something else listens elsewhere').toBe(false);
+  expect(at({ protocol: protocol === 'TLS' ? 'NATS' : 'TLS', port })).toBe(true);
+});
+
 test('a port that is not named is the one of the profile', () => {
   const vast = { ...seen, endpoints: ['10.0.0.1:49002'] };
   const endpoints = [{ host: '10.0.0.1' }];

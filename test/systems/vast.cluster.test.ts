@@ -344,7 +344,14 @@ test('its CA signs for its clusters and for nothing else', { timeout: TIMEOUT },
     'ReplicationPeer',
     'other',
     'InvalidSpec',
-    /^Member a names no port for 127\.0\.0\.1, and profile generic has no usual one/,
+    /^Member a names no port for 127\.0\.0\.1, and profile generic has no usual one\. Set spec/,
+  );
+  await here.apply(peerAt('mesh', { vast1: { host: '127.0.0.1', protocol: 'NATS' } }));
+  await here.stalled(
+    'ReplicationPeer',
+    'mesh',
+    'InvalidSpec',
+    /^Member vast1 names no port for 127\.0\.0\.1, and profile vast has no usual one for protocol NATS\. Set spec/,
   );
 
   // Nobody can see whether a CA that was brought signs for others too.

@@ -18,8 +18,10 @@ export type Seen = NonNullable<NonNullable<ReplicationPeer['status']>['members']
 
 type Member = Spec['members'][number];
 
+type EndpointSpec = NonNullable<Member['endpoints']>[number];
+
 /** Where a member listens, with the port filled in. */
-export type Endpoint = NonNullable<Member['endpoints']>[number] & { readonly port: number };
+export type Endpoint = EndpointSpec & { readonly port: number };
 
 export interface PeerMember {
   readonly name: string;
@@ -97,15 +99,15 @@ export function resolveCa(world: World, peer: ReplicationPeer): ResolvedCa | Ref
   return { ca, missing: missing ?? portless(world, peer) };
 }
 
-/** Endpoints without a port, of members whose profile has none either. */
+/** Endpoints without a port, of members whose profile has none for them either. */
 function portless(world: World, peer: ReplicationPeer): Refusal | null {
   for (const member of peer.spec.members) {
     const profile = profileOfMember(world, memberKeyOf(peer, member));
-    const endpoint = member.endpoints?.find(({ port }) => port === undefined && profile.port === null);
+    const endpoint = member.endpoints?.find((each) => portOf(each, profile) === null);
     if (endpoint !== undefined)
       return new Refusal(
         'InvalidSpec',
-        `Member ${member.name} names no port for ${endpoint.host}, and profile ${profile.name} has no usual one. Set spec.members[name=${member.name}].endpoints[].port.`,
+        `Member ${member.name} names no port for ${endpoint.host}, and profile ${profile.name} has no usual one${profile.port === null ? '' : ` for protocol ${endpoint.protocol}`}. Set spec.members[name=${member.name}].endpoints[].port.`,
       );
   }
   return null;
@@ -121,10 +123,15 @@ export function profileOfMember(world: Pick<World, 'certificates' | 'cas'>, key:
 /** Where a member listens; nowhere, as long as one of its endpoints has no port, of its own or of the profile: some are not all. */
 export function endpointsOf({ endpoints = [] }: Member, profile: Profile): readonly Endpoint[] {
   const known = endpoints.flatMap((endpoint) => {
-    const port = endpoint.port ?? profile.port;
+    const port = portOf(endpoint, profile);
     return port === null ? [] : [{ ...endpoint, port }];
   });
   return known.length === endpoints.length ? known : [];
+}
+
+/** The usual port of a profile is where its own protocol is spoken. */
+function portOf({ port, protocol }: EndpointSpec, profile: Profile): number | null {
+  return port ?? (protocol === undefined || protocol === profile.protocol ? profile.port : null);
 }
 
 /** Whether a member is looked at: it has endpoints, its user does not say that they cannot be reached, and one can look from outside. */
