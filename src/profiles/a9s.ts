@@ -71,6 +71,7 @@ export const a9s: Profile = {
   },
   // Only the broker puts certificates into an instance, and nobody from outside sees whether clients trust the new CA.
   protocol: null,
+  reload: 'run cf update-service with a9s.json of its Secret',
   acknowledgedWhen: { Append: BOUND, Roll: UPDATED, Drop: BOUND, Prepare: UPDATED, Swap: BOUND },
 };
 

@@ -31,6 +31,7 @@ export const drbd: Profile = {
   bundleOrder: 'IssuerFirst',
   // A connection begins with a packet of DRBD's own: nobody else can shake hands there.
   protocol: null,
+  reload: 'bring its files to the node, where tlshd reads them for each handshake',
   acknowledgedWhen: { Append: SEEN, Roll: SEEN, Drop: SEEN, Prepare: SEEN, Swap: SEEN },
 };
 

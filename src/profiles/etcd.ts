@@ -14,6 +14,7 @@ export const etcd: Profile = {
     hostIn: 'AlternativeNames',
     because: 'a peer looks for the host of a peer URL there and nowhere else',
   },
+  reload: 'restart the member: it reads its CAs only when it starts (its leaf for each handshake, by itself)',
   // A leaf it reads for each handshake.
   acknowledgedWhen: {
     Append: RESTARTED,

@@ -69,7 +69,7 @@ export interface Profile {
   readonly acknowledgedWhen: Readonly<Record<Rotation['stage'], string>>;
   /** Whether what a listening socket trusts also says what the member trusts when it dials. */
   readonly trustStores: 'shared';
-  /** What to do when it has not loaded what its Secret holds, as a clause: "make the member ...". */
+  /** What to do so that it uses what its Secret holds, as a clause: "make the member ...". */
   readonly reload: string;
   /** Pause between looks at the presented chain while no gate waits, milliseconds. */
   readonly quietInterval: number;

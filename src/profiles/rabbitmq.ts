@@ -9,6 +9,7 @@ export const rabbitmq: Profile = {
   name: 'rabbitmq',
   // Of AMQP over TLS.
   port: 5_671,
+  reload: "make the member reload its files: rabbitmqctl eval 'ssl:clear_pem_cache().'",
   acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: LOADED, Prepare: LOADED, Swap: LOADED },
   // Of Erlang, in TLS 1.2 and where reuse_sessions is not false; it does not say so when it gives a session.
   longestResumption: 24 * 3_600_000,

@@ -8,5 +8,7 @@ export const redis: Profile = {
   ...generic,
   name: 'redis',
   port: 6_379,
+  reload:
+    'make the member reload its files: CONFIG SET with tls-ca-cert-file, tls-cert-file and tls-key-file, each to what it is',
   acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: LOADED, Prepare: LOADED, Swap: LOADED },
 };

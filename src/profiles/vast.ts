@@ -2,6 +2,8 @@ import { rootedChainPem } from '../outputs/pem.ts';
 import { generic } from './generic.ts';
 import type { Profile } from './profile.ts';
 
+const UPLOADED = 'the upload of its certificate, key and root has succeeded since they changed';
+
 /**
  * Secure replication of VAST clusters, by the vendor's "Configuring Secure Replication Certificates". Whoever presents a certificate of the
  * CA is let in, so the CA must sign for nothing else. Names are not checked.
@@ -21,5 +23,12 @@ export const vast: Profile = {
   // There is one field for the root. That it may hold two is documented nowhere.
   bundle: 'unknown',
   port: 49_002,
+  acknowledgedWhen: {
+    Append: UPLOADED,
+    Roll: UPLOADED,
+    Drop: UPLOADED,
+    Prepare: UPLOADED,
+    Swap: UPLOADED,
+  },
   reload: 'upload its certificate, key and root to the cluster',
 };

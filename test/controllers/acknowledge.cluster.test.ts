@@ -72,7 +72,10 @@ test.concurrent(
     await using _ = mesh;
     await using _c = c;
     const links = new Links([...Object.values(mesh.members), c]);
-    await here.condition('ClusterCertificate', 'c', 'Delivered', { status: 'Unknown', message: /does not probe c/ });
+    await here.condition('ClusterCertificate', 'c', 'Delivered', {
+      status: 'Unknown',
+      message: /does not probe c .*\. Whenever Secret c has changed, make the member reload its files\.$/,
+    });
     await here.condition('ReplicationPeer', 'mesh', 'Verified', {
       status: 'Unknown',
       reason: 'EdgesUnknown',

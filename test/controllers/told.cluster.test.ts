@@ -29,7 +29,7 @@ test.concurrent('of one that comes back with the files of another mesh: what is 
     status: 'False',
     reason: 'NotPresented',
     message:
-      /^ReplicationPeer \S+\/mesh sees another leaf \([0-9a-f]{8}\) than this Secret's \([0-9a-f]{8}\)\. Make the member reload its files\.$/,
+      /^ReplicationPeer \S+\/mesh sees another leaf \([0-9a-f]{8}\) than this Secret's \([0-9a-f]{8}\)\. If that lasts, make the member reload its files\.$/,
   });
   const { message } = await here.condition('ReplicationPeer', 'mesh', 'Verified', {
     status: 'False',

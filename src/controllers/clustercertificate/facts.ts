@@ -15,6 +15,8 @@ export interface Sighting {
   readonly presented: string | null;
   readonly reason: string;
   readonly message: string;
+  /** What to do so that it uses what its Secret holds, as a clause. */
+  readonly reload: string;
 }
 
 /** Everything that decides over one ClusterCertificate. */

@@ -191,11 +191,12 @@ function issuingOf(
 
 function sightingsOf(
   world: World,
-  { metadata }: ClusterCertificate,
+  { metadata, spec }: ClusterCertificate,
   ca: string,
   profile: Profile,
 ): readonly Sighting[] {
   const member = memberKey(metadata.namespace, metadata.name);
+  const secretName = secretNameOf({ metadata, spec });
   const { namespace = '' } = refOf(ca);
   return [...world.peersNaming(member, namespace)].flatMap((peer) => {
     const members = peer.spec.members.filter((each) => memberKeyOf(peer, each) === member);
@@ -207,10 +208,11 @@ function sightingsOf(
       revision: seen?.revision ?? null,
       presented: seen?.presents?.fingerprint ?? null,
       reason: seen?.reason ?? 'NeverObserved',
+      reload: profile.reload,
       message:
         seen?.message ??
         (blind
-          ? `ReplicationPeer ${peer.metadata.name} does not probe ${names[0] ?? member} (no endpoints, proof: Acknowledge, or a profile of which only the member itself can tell).`
+          ? `ReplicationPeer ${peer.metadata.name} does not probe ${names[0] ?? member} (no endpoints, proof: Acknowledge, or a profile of which only the member itself can tell). Whenever Secret ${secretName} has changed, ${profile.reload}.`
           : `ReplicationPeer ${peer.metadata.name} has not probed ${names[0] ?? member} yet, or cannot: see its condition Verified.`),
     };
   });

@@ -97,7 +97,7 @@ function delivered({ sightings }: CertificateFacts, { leaf, revision }: MemberCo
       'Delivered',
       'False',
       'NotPresented',
-      `ReplicationPeer ${other.peer} sees another leaf (${other.presented?.slice(0, 8)}) than this Secret's (${leaf.fingerprint.slice(0, 8)}). Make the member reload its files.`,
+      `ReplicationPeer ${other.peer} sees another leaf (${other.presented?.slice(0, 8)}) than this Secret's (${leaf.fingerprint.slice(0, 8)}). If that lasts, ${other.reload}.`,
     );
   }
   const blind = sightings.find(({ presented }) => presented === null);
