@@ -85,10 +85,13 @@ export const parametersOf = ({ a9s, drbd }: ProfileParameters): ProfileParameter
 /** What is wrong with the objects of a spec whose profile is known, with the next step; null: nothing. */
 export function parameterProblem(parameters: ProfileParameters, profile: string): string | null {
   const foreign = NAMES.find((name) => name !== profile && parameters[name] !== undefined);
-  if (foreign !== undefined)
-    return `spec.${foreign} is for profile ${foreign}, but the profile of this certificate is ${profile}. Create it anew without, or with spec.profile: ${foreign}.`;
+  if (foreign !== undefined) {
+    // An instance of a9s is what its certificate is for, for ever.
+    const without = foreign === 'a9s' ? 'Create it anew without, or' : 'Take it out, or create the certificate anew';
+    return `spec.${foreign} is for profile ${foreign}, but its profile is ${profile}. ${without} with spec.profile: ${foreign}.`;
+  }
   if (profile === 'a9s' && parameters.a9s === undefined)
-    return 'The profile of this certificate is a9s, so it must say which service instance it is for. Create it anew with spec.a9s.';
+    return 'its profile is a9s, so it must say which service instance it is for. Create it anew with spec.a9s.';
   return null;
 }
 

@@ -156,7 +156,7 @@ test('the six steps of a CA rotation, and back', {
   expect(lapses(here)).toEqual([]);
 });
 
-test('one leaf in the place of the other is put right; what says nothing of its instance is not issued', {
+test('one leaf in the place of the other is put right; what says nothing of its instance is no member, and one that fits no more holds a rotation by name', {
   timeout: TIMEOUT,
 }, async () => {
   const here = await bed.scene();
@@ -172,14 +172,15 @@ test('one leaf in the place of the other is put right; what says nothing of its 
     'ClusterCertificate',
     'nothing',
     'InvalidSpec',
-    /profile of this certificate is a9s, so it must say which service instance/,
+    /its profile is a9s, so it must say which service instance/,
   );
   await here.stalled(
     'ClusterCertificate',
     'a-node',
     'InvalidSpec',
-    /^spec\.drbd is for profile drbd, but the profile of this certificate is a9s\./,
+    /^ClusterCertificate \S+\/a-node: spec\.drbd is for profile drbd, but its profile is a9s\./,
   );
+  expect([...here.ledger('mesh').roster.keys()], 'they are no members, and in the way of none').toHaveLength(1);
   const { data = {} } = here.secret('my-db');
   await here.patchSecret('my-db', { data: { 'server.crt': data['tls.crt'], 'server.key': data['tls.key'] } });
   await here.eventUntil('ClusterCertificate', 'my-db', 'SecretRepaired', /two of its leaves are the same/);
@@ -190,4 +191,18 @@ test('one leaf in the place of the other is put right; what says nothing of its 
     return textOf(secret, 'server.key') === server?.private_key && secret.data?.['server.key'] !== data['server.key'];
   });
   expect(objections(textOf(repaired, 'a9s.json'), is)).toEqual([]);
+
+  // A member that does not fit its profile any more holds a rotation, which says who and what to do.
+  const unfit = { a9s: is, drbd: { directory: '/etc/drbd.d' } };
+  await here.apply(certificate('my-db', 'mesh', unfit));
+  await here.stalled('ClusterCertificate', 'my-db', 'InvalidSpec', /spec\.drbd is for profile drbd/);
+  await here.apply(mesh(2));
+  const waiting = () => here.cas.get('mesh')?.status?.rotation?.waitingFor?.at(0);
+  await here.cas.until('it is waited for', () => waiting()?.reason === 'InvalidSpec', TIMEOUT / 3);
+  expect(waiting()?.member).toMatch(/\/my-db$/);
+  expect(waiting()?.message).toMatch(
+    /^ClusterCertificate \S+\/my-db: spec\.drbd is for profile drbd, but its profile is a9s\. Take it out, or create .* If \S+\/my-db is really gone, name it in spec\.rotation\.departed\.$/,
+  );
+  await here.apply(certificate('my-db', 'mesh', { a9s: is }));
+  await here.cas.until('it is waited for no more', () => waiting()?.reason !== 'InvalidSpec', TIMEOUT / 3);
 });

@@ -1,5 +1,4 @@
 import { ANNOTATIONS, memberKey } from '../../api/names.ts';
-import { parameterProblem } from '../../api/profile-parameters.ts';
 import type { ClusterCertificate, ReplicationCA } from '../../api/objects.ts';
 import type { Profile } from '../../profiles/index.ts';
 import { keyOf, refOf } from '../../runtime/client.ts';
@@ -39,12 +38,11 @@ export function observe(
   if (found instanceof Refusal)
     return { ...common, refusal: found, demands: null, issuing: null, secret: ownSecret(kept, certificate) };
 
-  const unfit = profileRefusal(certificate, memberProfile(certificate, found));
-  const refusal = secretRefusal(world, certificate, secretKey, kept) ?? ledgerRefusal(found, ledgerSecret) ?? unfit;
+  const refusal = secretRefusal(world, certificate, secretKey, kept) ?? ledgerRefusal(found, ledgerSecret);
   return {
     ...common,
     refusal,
-    demands: unfit === null ? leafDemands(certificate, found) : null,
+    demands: leafDemands(certificate, found),
     issuing: refusal === null ? issuingOf(world, certificate, found, ledgerSecret) : null,
     secret: ownSecret(kept, certificate),
   };
@@ -157,12 +155,6 @@ function olderRival(world: World, { metadata }: ClusterCertificate, secretKey: s
     if (other.createdAt < own.createdAt || (other.createdAt === own.createdAt && other.uid < own.uid)) return key;
   }
   return null;
-}
-
-/** What the API server cannot see: the profile is the CA's. */
-function profileRefusal({ spec }: ClusterCertificate, { name }: Profile): Refusal | null {
-  const problem = parameterProblem(spec, name);
-  return problem === null ? null : new Refusal('InvalidSpec', problem);
 }
 
 function ledgerRefusal(ca: ReplicationCA, ledgerSecret: LedgerSecret | null): Refusal | null {

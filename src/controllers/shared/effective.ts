@@ -3,10 +3,13 @@ import type { ClusterCertificate, ReplicationCA } from '../../api/objects.ts';
 import { parseDuration } from '../../api/duration.ts';
 import { parseInstant } from '../../api/instant.ts';
 import type { MemberKey } from '../../api/names.ts';
-import { parametersOf } from '../../api/profile-parameters.ts';
+import { parameterProblem, parametersOf } from '../../api/profile-parameters.ts';
 import type { OutputSpec } from '../../api/outputs.ts';
+import { encodeAlternativeNames } from '../../pki/alternative-names.ts';
+import { PkiError } from '../../pki/errors.ts';
 import type { Subject } from '../../pki/issue.ts';
 import { KEY_SPECS, type KeyEncoding, type KeySpec } from '../../pki/keys.ts';
+import { encodeSubject } from '../../pki/name.ts';
 import type { LeafDemands } from '../../pki/provided.ts';
 import { leavesOf, type MemberRequest, type Profile, profileOf } from '../../profiles/index.ts';
 
@@ -126,7 +129,8 @@ export function leafWish({ metadata, spec }: ClusterCertificate, ca: Replication
  * Why a certificate cannot be a member of a mesh: rules of profiles that the API server cannot check, for it sees one object at a time.
  * @returns what is wrong and the next step; null: nothing
  */
-export function profileObjection({ metadata, spec }: ClusterCertificate, ca: ReplicationCA): string | null {
+export function profileObjection(certificate: ClusterCertificate, ca: ReplicationCA): string | null {
+  const { metadata, spec } = certificate;
   const [own, shared] = [profileOf(spec.profile ?? ca.spec.profile), profileOf(ca.spec.profile)];
   const self = `ClusterCertificate ${metadata.namespace}/${metadata.name}`;
   const mesh = `ReplicationCA ${ca.metadata.namespace}/${ca.metadata.name}`;
@@ -134,9 +138,26 @@ export function profileObjection({ metadata, spec }: ClusterCertificate, ca: Rep
   if (own !== shared && strict !== undefined) {
     return `${self} has profile ${own.name} and ${mesh} profile ${shared.name}, but a CA of profile ${strict.name} signs for members of that profile only: they let in whoever has a certificate of it. Create the certificate anew, under another name, with a caRef to a CA of profile ${own.name}.`;
   }
+  const problem = parameterProblem(spec, own.name);
+  if (problem !== null) return `${self}: ${problem}`;
+  const unwritable = nameProblem(leafWish(certificate, ca));
+  if (unwritable !== null)
+    return `${self}: no leaf can have its names: ${unwritable}. Set spec.commonName, or correct that name.`;
   const { algorithm } = spec.privateKey ?? own.leafKey;
   if (own.keyAlgorithms.includes(algorithm)) return null;
   return `${self} asks for a key of ${algorithm}, but profile ${own.name} takes ${own.keyAlgorithms.join(', ')} only. Correct spec.privateKey.`;
+}
+
+/** What the API server has accepted may not fit together with what the profile makes of it. */
+function nameProblem({ subject, ...names }: LeafWish): string | null {
+  try {
+    encodeSubject(subject);
+    encodeAlternativeNames(names);
+    return null;
+  } catch (error) {
+    if (error instanceof PkiError) return error.message;
+    throw error;
+  }
 }
 
 /** Names of the Secrets, in the certificate's own namespace, that hold the passwords of these, each once. */
