@@ -71,7 +71,7 @@ class Reader {
 
   /** Types a script; what it prints. Fails with what it says when it fails. */
   async shell(script: string, input = ''): Promise<string> {
-    const options = { env: this.#env, cwd: this.#dir, input, timeoutMs: 300_000 };
+    const options = { env: { ...this.#env, HERE: this.#dir }, cwd: this.#dir, input, timeoutMs: 300_000 };
     const { code, stdout, stderr } = await run('bash', ['-euo', 'pipefail', '-c', script], options);
     if (code !== 0) throw new Error(`exit code ${code} of\n${script}\n${stdout}${stderr}`);
     return stdout;
@@ -79,7 +79,7 @@ class Reader {
 
   async follow({ use, text, line }: Block): Promise<void> {
     try {
-      if (use === 'run') await this.shell(text);
+      if (use === 'run') await this.shell(`${text}\n${STAYS}`);
       else if (use === 'apply') await this.shell('kubectl apply --server-side -f -', text);
       else if (use === 'check') await this.shell('kubectl apply --server-side --dry-run=server -f -', text);
       else this.#company.startCommand(`line-${line}`, ['bash', '-c', text], { env: this.#env, cwd: this.#dir });
@@ -94,6 +94,9 @@ class Reader {
     await this.#plane.stop();
   }
 }
+
+/** Who types all of it in one shell must be where the next block expects it. */
+const STAYS = '[ "$(pwd -P)" = "$(cd "$HERE" && pwd -P)" ] || { echo "it ends in $PWD" >&2; exit 1; }';
 
 /** The ports that a document has listened on, exchanged for free ones. */
 async function onPortsOfOurs(text: string): Promise<string> {
