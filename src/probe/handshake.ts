@@ -87,6 +87,12 @@ const MAX_LINGER_MS = 1_000;
 /** Nobody owes us data before we spoke; beyond this we stop reading and let the settle time decide. */
 const MAX_UNREAD_BYTES = 64 * 1024;
 const MAX_CHAIN = 16;
+/**
+ * An observer must also see what is weak: at the default level an old server would just look unreachable. But in the Diffie-Hellman of
+ * TLS 1.2 over finite fields it is the server that chooses the field, and with one of 10,000 bits each handshake holds this process for most
+ * of a second: some that are made at one time cost it its Lease.
+ */
+const CIPHERS = 'DEFAULT:!kDHE:@SECLEVEL=0';
 
 /** RFC 8446 section 6.2: the alerts by which a server refuses a client certificate. */
 const CERTIFICATE_ALERTS: ReadonlySet<number> = new Set([
@@ -324,8 +330,7 @@ function contextOf(canary: Canary | null, version: TlsVersion): tls.SecureContex
     ca: [],
     minVersion: version,
     maxVersion: version,
-    // An observer must also see what is weak: at the default level an old server would just look unreachable.
-    ciphers: 'DEFAULT:@SECLEVEL=0',
+    ciphers: CIPHERS,
   });
   contexts.set(owner, (contexts.get(owner) ?? new Map<TlsVersion, tls.SecureContext>()).set(version, made));
   return made;
