@@ -101,6 +101,32 @@ describe('a password', () => {
   });
 });
 
+test('between two stores everybody else has a turn, and whoever asks for many is told to stop in between', async () => {
+  const store = (n: number) => ({
+    type: 'PKCS12KeyStore',
+    key: `${n}.p12`,
+    alias: `a${n}`,
+    passwordSecretRef: { name: 'stores' },
+  });
+  const many = wishOf({ outputs: Array.from({ length: 16 }, (_, n) => store(n)) });
+  let turns = 0;
+  let made = false;
+  const turn = (): void => {
+    turns += 1;
+    if (!made) setImmediate(turn);
+  };
+  turn();
+  const all = await Promise.all([make(many), make(many)]);
+  made = true;
+  expect(all.map(({ secret }) => secret.size)).toEqual([16, 16]);
+  expect(turns).toBeGreaterThan(32);
+
+  const stop = new AbortController();
+  const stopped = outputs.make('ns', many, material, stop.signal);
+  setImmediate(() => setImmediate(() => stop.abort(new Error('enough'))));
+  await expect(stopped).rejects.toThrow('enough');
+});
+
 test('a ConfigMap gets no key, whatever a spec says that the API server has not checked', async () => {
   const specs: readonly OutputSpec[] = [{ type: 'CombinedPEM' }, { type: 'DER' }, { type: 'PKCS8' }, { type: 'SEC1' }];
   for (const spec of specs) {

@@ -2,12 +2,14 @@
  * Outputs: what they are to be. An output is a function of key, leaf, bundle and password, so once it was made it is known by digest what
  * it is to be, until one of those changes. No key, password or file is kept.
  */
+import { setImmediate as othersFirst } from 'node:timers/promises';
 import { leafKeys, SECRET_KEYS } from '../../api/names.ts';
 import { DEFAULT_ALIAS, outputKey, type OutputSpec } from '../../api/outputs.ts';
 import { type Material, outputOf, type Pair, publicOutputOf } from '../../outputs/index.ts';
 import type { Password } from '../../outputs/password.ts';
 import { type Certificate, parseCertificates } from '../../pki/certificate.ts';
 import { PkiError } from '../../pki/errors.ts';
+import { Slots } from '../../probe/pacing.ts';
 import { decodePrivateKey } from '../../pki/keys.ts';
 import { type Client, keyOf } from '../../runtime/client.ts';
 import { WaitingError } from '../../runtime/runner.ts';
@@ -52,6 +54,8 @@ export class Outputs {
   readonly #userSecrets: Pick<UserSecrets, 'version'>;
   /** By certificate: what its outputs are to be, and everything that this follows from. */
   readonly #known = new Map<string, { readonly from: string; readonly expected: ExpectedOutputs }>();
+  /** Who makes outputs: all at one time would all be late. Namespaces take turns. */
+  readonly #turns = new Slots(1);
 
   constructor(client: Pick<Client, 'get'>, userSecrets: Pick<UserSecrets, 'version'>) {
     this.#client = client;
@@ -130,12 +134,15 @@ export class Outputs {
     const secrets = new Map<string, PasswordSecret>();
     for (const name of passwordSecretsOf(wish.outputs, wish.objects))
       secrets.set(name, await readPasswordSecret(this.#client, namespace, name, signal));
+    const make = async (): Promise<MadeOutputs> => {
+      const secret = await secretData(wish, material, secrets, signal);
+      const objects = new Map<string, OutputData>();
+      for (const object of wish.objects)
+        objects.set(objectKey(object), await objectData(object, material, secrets, signal));
+      return { secret, objects, passwords: new Map([...secrets].map(([name, { version }]) => [name, version])) };
+    };
     try {
-      return {
-        secret: secretData(wish, material, secrets),
-        objects: new Map(wish.objects.map((object) => [objectKey(object), objectData(object, material, secrets)])),
-        passwords: new Map([...secrets].map(([name, { version }]) => [name, version])),
-      };
+      return await this.#turns.run(namespace, make, signal);
     } catch (error) {
       if (error instanceof PkiError) throw new Refusal('InvalidSpec', `An output cannot be made: ${error.message}.`);
       throw error;
@@ -185,7 +192,29 @@ function choiceOf({ alias = DEFAULT_ALIAS, passwordSecretRef: ref }: OutputSpec,
   return { alias, password };
 }
 
-function secretData({ outputs, profile, member, leaves }: LeafWish, material: Material, secrets: Secrets): OutputData {
+/**
+ * A store takes some twentieth of a second, for that is what keeps its password from being guessed, and a certificate may ask for more than a
+ * hundred. In between everybody else has a turn: the Lease is not renewed by a process that only computes.
+ */
+async function encoded(
+  outputs: readonly (readonly [key: string, encode: () => Buffer])[],
+  signal: AbortSignal,
+): Promise<OutputData> {
+  const data = new Map<string, string>();
+  for (const [key, encode] of outputs) {
+    await othersFirst();
+    signal.throwIfAborted();
+    data.set(key, encode().toString('base64'));
+  }
+  return data;
+}
+
+async function secretData(
+  { outputs, profile, member, leaves }: LeafWish,
+  material: Material,
+  secrets: Secrets,
+  signal: AbortSignal,
+): Promise<OutputData> {
   const own = profile.outputs(member);
   const theirs = new Set<string>([...memberKeys(leaves), ...own.map(({ key }) => key)]);
   const asked = outputs.map((spec) => outputOf(outputKey(spec), spec, choiceOf(spec, secrets)));
@@ -195,18 +224,24 @@ function secretData({ outputs, profile, member, leaves }: LeafWish, material: Ma
       'InvalidSpec',
       `Key ${taken.key} of an output is one that profile ${profile.name} writes itself. Set another key in spec.outputs.`,
     );
-  return new Map([...own, ...asked].map(({ key, encode }) => [key, encode(material).toString('base64')]));
+  const all = [...own, ...asked].map(({ key, encode }) => [key, () => encode(material)] as const);
+  return encoded(all, signal);
 }
 
-function objectData({ kind, name, outputs }: ObjectWish, material: Material, secrets: Secrets): OutputData {
-  const made = outputs.map((spec): [string, string] => {
+async function objectData(
+  { kind, name, outputs }: ObjectWish,
+  material: Material,
+  secrets: Secrets,
+  signal: AbortSignal,
+): Promise<OutputData> {
+  const all = outputs.map((spec): readonly [string, () => Buffer] => {
     const [key, choice] = [outputKey(spec), choiceOf(spec, secrets)];
-    if (kind === 'Secret') return [key, outputOf(key, spec, choice).encode(material).toString('base64')];
+    if (kind === 'Secret') return [key, () => outputOf(key, spec, choice).encode(material)];
     const output = publicOutputOf(key, spec, choice);
     if (output === null)
       throw new Refusal('InvalidSpec', `${spec.type} holds a private key: ConfigMap ${name} may not have it.`);
     const { chain, bundle } = material;
-    return [key, output.encode({ chain, bundle }).toString('base64')];
+    return [key, () => output.encode({ chain, bundle })];
   });
-  return new Map(made);
+  return encoded(all, signal);
 }
