@@ -31,11 +31,13 @@ export function pauseBetween({ intervalMs, maxProbesPerHour }: Pace, failures: n
  * A bound on work done at one time, and on how much of it is one owner's. Of those who wait, whoever's owner has the fewest slots is served
  * next, and of several such owners the one that has given none back for the longest time. So an owner with much to do, say with many dead endpoints, holds no
  * more than its share as soon as others come.
+ * Owners are named `group/name`, and groups come first: whoever may create owners in one group takes nothing from other groups by creating many.
  */
 export class Slots {
   #free: number;
   readonly #perOwner: number;
   readonly #whole: Slots | null;
+  /** By owner, and by group. */
   readonly #held = new Map<string, number>();
   /** What each owner waits for; whoever has just given one back is last. */
   readonly #waiting = new Map<string, (() => void)[]>();
@@ -91,11 +93,12 @@ export class Slots {
       this.#waiting.set(owner, own);
     }
     let next: string | null = null;
-    let fewest = this.#perOwner;
+    let fewest = [Infinity, Infinity] as const;
     for (const each of this.#waiting.keys()) {
-      if (this.#heldBy(each) >= fewest) continue;
+      const held = [this.#heldBy(groupOf(each)), this.#heldBy(each)] as const;
+      if (held[1] >= this.#perOwner || held[0] > fewest[0] || (held[0] === fewest[0] && held[1] >= fewest[1])) continue;
       next = each;
-      fewest = this.#heldBy(each);
+      fewest = held;
     }
     if (next === null) return;
     const waiting = this.#waiting.get(next) ?? [];
@@ -117,10 +120,18 @@ export class Slots {
 
   #count(owner: string, by: 1 | -1): void {
     this.#free -= by;
-    const held = this.#heldBy(owner) + by;
-    if (held === 0) this.#held.delete(owner);
-    else this.#held.set(owner, held);
+    for (const name of new Set([owner, groupOf(owner)])) {
+      const held = this.#heldBy(name) + by;
+      if (held === 0) this.#held.delete(name);
+      else this.#held.set(name, held);
+    }
   }
+}
+
+/** Of an owner without a group: itself. */
+function groupOf(owner: string): string {
+  const slash = owner.indexOf('/');
+  return slash === -1 ? owner : owner.slice(0, slash);
 }
 
 export type Paced<T> =

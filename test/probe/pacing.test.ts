@@ -126,6 +126,21 @@ describe('slots of several owners', () => {
     expect(['flood', 'e'].map(work.held), 'who comes new is next').toEqual([5, 1]);
   });
 
+  test('many of one group have no more than one of another', async () => {
+    const work = crowd(4);
+    const flood = ['flood/a', 'flood/b', 'flood/c', 'flood/d'];
+    for (const owner of flood) work.add(owner, 4);
+    work.add('other/a', 4);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(flood.map(work.held), 'those that came first').toEqual([4, 0, 0, 0]);
+    for (let ended = 0; ended < 3; ended++) await work.end('flood/a');
+    const held = () => flood.reduce((sum, owner) => sum + work.held(owner), 0);
+    expect([held(), work.held('other/a')], 'half of all').toEqual([2, 2]);
+    expect(flood.map(work.held), 'and within the group the one with the fewest').toEqual([1, 1, 0, 0]);
+    await work.end('other/a');
+    expect(work.held('other/a'), 'it is still the group with the fewest').toBe(2);
+  });
+
   test('those of a part are never all, and within both the owner with the fewest is next', async () => {
     const slots = new Slots(4);
     const patient = new Slots(3, 3, slots);
