@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { API_VERSION, type Kind } from '../api/names.ts';
+import { Slots } from '../probe/pacing.ts';
 import { type Client, refOf } from '../runtime/client.ts';
 import type { EventRecorder } from '../runtime/events.ts';
 import { WorkQueue } from '../runtime/queue.ts';
@@ -24,7 +25,13 @@ export interface OperatorOptions {
 }
 
 /** Passes of one kind at a time: certificates are many and short, peers wait for handshakes, which have a bound of their own. */
-const CONCURRENCY: Readonly<Record<Kind, number>> = { ReplicationCA: 4, ClusterCertificate: 32, ReplicationPeer: 64 };
+const CONCURRENCY: Readonly<Record<Kind, number>> = {
+  ReplicationCA: 4,
+  ClusterCertificate: 32,
+  ReplicationPeer: Infinity,
+};
+/** Of peers, in one namespace: they wait for minutes where nobody answers, and those of another namespace are not to wait for that. */
+const PEERS_AT_ONCE = 64;
 /** A peer with many dark endpoints takes its time: three minutes as a rule, twelve with the longest timeout, and what is done besides. */
 const PEER_DEADLINE = 780_000;
 
@@ -79,6 +86,8 @@ export class Operator {
       tell,
       clock: controllerClock(client, Date.now),
     };
+    const reconcilePeer = replicationPeerController(tools);
+    const peerPasses = new Slots(Infinity, PEERS_AT_ONCE);
     const runner = (kind: Kind, reconcile: ConstructorParameters<typeof Runner>[0]['reconcile'], deadlineMs?: number) =>
       new Runner({
         name: kind,
@@ -93,7 +102,11 @@ export class Operator {
     this.#runners = [
       runner('ReplicationCA', replicationCAController(tools)),
       runner('ClusterCertificate', clusterCertificateController(tools)),
-      runner('ReplicationPeer', replicationPeerController(tools), PEER_DEADLINE),
+      runner(
+        'ReplicationPeer',
+        (key, pass) => peerPasses.run(refOf(key).namespace ?? '', () => reconcilePeer(key, pass), pass.signal),
+        PEER_DEADLINE,
+      ),
     ];
   }
 

@@ -96,10 +96,11 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     const named = new Set<string>();
     for (const kept of world.peers.list()) {
       const peer = objectOf(kept);
-      if (peer === null) continue;
+      const resolved = peer === null ? null : resolveCa(world, peer);
+      if (peer === null || resolved === null || resolved instanceof Refusal) continue;
       for (const member of peer.spec.members)
         for (const endpoint of endpointsOf(member, profileOfMember(world, memberKeyOf(peer, member))))
-          named.add(endpointKey(endpoint));
+          named.add(endpointKey(resolved.ca, endpoint));
     }
     pacer.retain(named);
   }
@@ -195,7 +196,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
         const { host, port, instances = 'One' } = named;
         const protocol = named.protocol ?? member.profile.protocol;
         if (protocol === null) throw new Error(`${member.name} cannot be probed, and is not asked`);
-        const endpoint = endpointKey(named);
+        const endpoint = endpointKey(facts.ca, named);
         const run = (begun: () => void) =>
           probeEndpoint({
             host,

@@ -3,7 +3,7 @@ import type { MemberKey } from '../../api/names.ts';
 import type { ReplicationCA, ReplicationPeer } from '../../api/objects.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import type { Profile } from '../../profiles/index.ts';
-import { type ObjectRef, refOf } from '../../runtime/client.ts';
+import { keyOf, type ObjectRef, refOf } from '../../runtime/client.ts';
 import { caKeyOf, durationOf, memberProfile, secretNameOf } from '../shared/effective.ts';
 import { generationsOf } from '../shared/facts.ts';
 import { Refusal } from '../shared/refusal.ts';
@@ -200,9 +200,12 @@ export function seenOf(peer: ReplicationPeer, member: Member, profile: Profile):
   return seen !== undefined && sameJson(seen.endpoints ?? [], addressesOf(endpointsOf(member, profile))) ? seen : null;
 }
 
-/** By what probes tell one endpoint from another: whoever corrects the protocol of one is not to wait for what the wrong one has come to. */
-export function endpointKey({ host, port, protocol }: Endpoint): string {
-  return `${protocol ?? ''} ${host}:${port}`;
+/**
+ * By what probes tell one endpoint from another: whoever corrects the protocol of one is not to wait for what the wrong one has come to. Each
+ * CA has its own: how another mesh looks there, how long its looks take and what they come to must not hold this one up.
+ */
+export function endpointKey(ca: ObjectRef, { host, port, protocol }: Endpoint): string {
+  return `${keyOf(ca)} ${protocol ?? ''} ${host}:${port}`;
 }
 
 /** Endpoints as evidence names them. */
