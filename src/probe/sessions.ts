@@ -46,6 +46,11 @@ const VERSIONS: readonly TlsVersion[] = ['TLSv1.2', 'TLSv1.3'];
 const MOST_KEPT = 4;
 /** Per probe. */
 const MOST_OFFERED = 2;
+/**
+ * Node hands on no session of more than 10 KiB, and says nothing of it. The server's leaf is most of a session: half of that is left for
+ * a ticket. In characters of PEM.
+ */
+const LARGE_LEAF = 7_000;
 /** For how long a session without a lifetime (a session id of TLS 1.2) is taken to be in the server's cache: what is usual at least. */
 const SILENT_LIFETIME_MS = 300_000;
 /** RFC 8446 section 4.6.1. */
@@ -182,10 +187,11 @@ export class AddressSessions {
     return given;
   }
 
-  /** Newest first. Null where the handshake does not tell: it failed, was refused, or gave what cannot be read. */
-  #givenBy({ spoken, outcome, sessions, version }: Attempt): Session[] | null {
+  /** Newest first. Null where the handshake does not tell: it failed, was refused, or gave what cannot be read, or what we are not given. */
+  #givenBy({ spoken, outcome, sessions, version, presented: [leaf = ''] }: Attempt): Session[] | null {
     if (!spoken) return [];
     if (outcome.kind !== 'accepted') return null;
+    if (sessions.length === 0 && leaf.length > LARGE_LEAF) return null;
     const now = this.#now();
     const read = sessions.toReversed().map((given) => readSession(given, version, now));
     return read.every((session) => session !== null) ? read : null;

@@ -195,6 +195,18 @@ test('what Node puts before a session is taken off: it would be passed over for 
   expect(server.offered).toEqual([bare, bare]);
 });
 
+test('a leaf so large that Node would keep back the sessions of its server: that there is none proves nothing', async () => {
+  for (const [length, expected] of [
+    [7_001, SILENT],
+    [7_000, REFUSES],
+  ] as const) {
+    const server = new Server();
+    const accepted = attempt(server.version, FINISHED, { presented: ['x'.repeat(length)] });
+    for (let look = 0; look < 2; look++) await server.sessions.keep(dropped, accepted, server.dial);
+    expect(await server.sessions.judge(dropped, { canary: staying, accepted }, server.dial)).toEqual(expected);
+  }
+});
+
 test('a server that gives no session is believed at the second look: a busy one may look so', async () => {
   const server = new Server();
   server.gives = () => [];
