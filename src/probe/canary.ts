@@ -20,7 +20,11 @@ export type Random = (size: number) => Buffer;
 export const CANARY_COMMON_NAME = 'replicert-canary';
 const CONTROL_COMMON_NAME = 'replicert-control';
 
-const LIFETIME_MS = 10 * 60_000;
+/**
+ * Canaries are made before their look waits for its turn, and a pass over a peer may take 13 minutes. Expired ones would be refused like
+ * the control, by a server that has one alert for everything: that is a no that nobody has said.
+ */
+const LIFETIME_MS = 20 * 60_000;
 /** As far as a real leaf's start is set back: a server whose clock is further behind refuses both. */
 const SET_BACK_MS = 5 * 60_000;
 const CONTROL_LIFETIME_MS = 365 * 24 * 3_600_000;

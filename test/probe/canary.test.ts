@@ -14,7 +14,7 @@ const kinds: readonly KeySpec[] = [
   { algorithm: 'RSA', size: 2048 },
 ];
 
-test.each(kinds)('$algorithm $size: no kinder than the real leaf, and good for ten minutes', async (kind) => {
+test.each(kinds)('$algorithm $size: no kinder than the real leaf, and outlives a pass', async (kind) => {
   const authority = await makeAuthority('mesh G1');
   const { leaf } = await makeLeaf(authority, 'a.mesh', kind);
   const now = Math.floor(Date.now() / 1000) * 1000;
@@ -27,7 +27,7 @@ test.each(kinds)('$algorithm $size: no kinder than the real leaf, and good for t
   expect(signedBy(certificate, authority.certificate)).toBe(true);
   expect(keyMatches(certificate, decodePrivateKey(canary.key))).toBe(true);
   expect(keySpecOf(certificate.publicKey)).toEqual(kind);
-  expect([certificate.notBefore - now, certificate.notAfter - now]).toEqual([-5 * MINUTE, 10 * MINUTE]);
+  expect([certificate.notBefore - now, certificate.notAfter - now]).toEqual([-5 * MINUTE, 20 * MINUTE]);
   expect(certificate.subject).toBe(`CN=${CANARY_COMMON_NAME}`);
   expect([certificate.dnsNames, certificate.ipAddresses, certificate.uris]).toEqual([[], [], []]);
   expect(certificate.keyUsage).toEqual(leaf.keyUsage);
