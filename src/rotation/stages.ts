@@ -67,10 +67,10 @@ export function reverse(rotating: Rotating, approval: Approval, epoch: number, n
     direction: from < to ? 'Forward' : 'Backward',
     stage: opposite(rotation),
     since: rfc3339(now),
-    provenSince: null,
-    provenEpoch: epoch,
     // Once all were seen to have changed, links hold; they go down when all change back.
     interruptedSince: rotation.interruptedSince ?? (hasChanged(rotation) ? rfc3339(now) : null),
+    provenSince: null,
+    provenEpoch: epoch,
   };
   story.tell(
     'Normal',
