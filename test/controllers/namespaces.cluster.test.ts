@@ -18,7 +18,7 @@ describe.concurrent('a certificate of another namespace', () => {
       'b',
       'NamespaceNotAllowed',
       new RegExp(
-        `^ReplicationCA ${home.namespace}/mesh does not allow namespace ${away.namespace}\\. Add it to spec\\.allowedNamespaces there, or correct spec\\.caRef`,
+        `^ReplicationCA ${home.namespace}/mesh does not allow namespace ${away.namespace}\\. Add it to spec\\.allowedNamespaces there; or delete this certificate, and create it anew`,
       ),
     );
     expect(away.secrets.get('b')).toBeUndefined();
@@ -64,7 +64,7 @@ describe.concurrent('a certificate of another namespace', () => {
       'ClusterCertificate',
       'a',
       'CANotFound',
-      /ReplicationCA elsewhere\/mesh does not exist \(the operator does not watch namespace elsewhere\)\. Create it or correct spec\.caRef\./,
+      /ReplicationCA elsewhere\/mesh does not exist \(the operator does not watch namespace elsewhere\)\. Create it; or delete this certificate, and create it anew/,
     );
   });
 });
@@ -84,7 +84,7 @@ describe.concurrent('what comes in any order', () => {
       'ClusterCertificate',
       'a',
       'CANotFound',
-      /^ReplicationCA \S+\/mesh does not exist\. Create it or correct spec\.caRef\.$/,
+      /^ReplicationCA \S+\/mesh does not exist\. Create it; or delete this certificate, and create it anew with another spec\.caRef\.$/,
     );
     await here.apply(ca('mesh'));
     await here.ready({ ReplicationCA: ['mesh'], ClusterCertificate: ['a'], ReplicationPeer: ['mesh'] });

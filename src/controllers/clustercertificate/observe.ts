@@ -64,14 +64,17 @@ function findCa(world: World, certificate: ClusterCertificate, key: string): Rep
   const kept = world.cas.get(key);
   if (kept === undefined) {
     const where = world.cas.watches(namespace) ? '' : ` (the operator does not watch namespace ${namespace})`;
-    return new Refusal('CANotFound', `ReplicationCA ${key} does not exist${where}. Create it or correct spec.caRef.`);
+    return new Refusal(
+      'CANotFound',
+      `ReplicationCA ${key} does not exist${where}. Create it; or delete this certificate, and create it anew with another spec.caRef.`,
+    );
   }
   const ca = objectOf(kept);
   if (ca === null) return new Refusal('CANotReady', `ReplicationCA ${key} has an invalid spec; see its conditions.`);
   if (metadata.namespace !== namespace && !allows(ca, metadata.namespace)) {
     return new Refusal(
       'NamespaceNotAllowed',
-      `ReplicationCA ${key} does not allow namespace ${metadata.namespace}. Add it to spec.allowedNamespaces there, or correct spec.caRef (${spec.caRef.name}).`,
+      `ReplicationCA ${key} does not allow namespace ${metadata.namespace}. Add it to spec.allowedNamespaces there; or delete this certificate, and create it anew with another spec.caRef than ${spec.caRef.name}.`,
     );
   }
   const objection = profileObjection(certificate, ca);
@@ -127,13 +130,13 @@ function secretRefusal(
   if (kept === undefined) return null;
   const own = ownSecret(kept, certificate);
   if (own === null) {
-    const whose =
-      kept.kind === 'member' || kept.kind === 'unclaimed'
-        ? `was made for ClusterCertificate ${kept.certificate}`
-        : 'is kept by Replicert for something else';
+    const others = kept.kind === 'member' || kept.kind === 'unclaimed';
+    // A ledger or the key of a CA is not to be deleted for the sake of a name.
     return new Refusal(
       'SecretConflict',
-      `Secret ${secretKey} ${whose}. It is never overwritten: delete it if it is not needed, or use another spec.secretName.`,
+      others
+        ? `Secret ${secretKey} was made for ClusterCertificate ${kept.certificate}. It is never overwritten: delete it if it is not needed, or create this certificate anew with another spec.secretName.`
+        : `Secret ${secretKey} is one in which Replicert keeps a CA or its ledger. Leave it alone, and create this certificate anew with another spec.secretName.`,
     );
   }
   const ca = caKeyOf(certificate);

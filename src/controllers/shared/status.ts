@@ -31,7 +31,7 @@ export function progress(refusal: Refusal | null, busy: string | null = null): r
     busy === null
       ? condition('Reconciling', 'False', 'UpToDate', 'This spec has been acted on.')
       : condition('Reconciling', 'True', 'Progressing', busy),
-    condition('Stalled', 'False', 'UpToDate', 'Nothing waits for the user.'),
+    condition('Stalled', 'False', 'UpToDate', 'Nothing in this object needs to be corrected.'),
   ];
 }
 
