@@ -198,6 +198,9 @@ test.concurrent('members of two CAs in one peer: nothing is probed until it is s
     /^\S+\/a uses ReplicationCA \S+\/one, but \S+\/b uses \S+\/two\. All members of a peer share one CA: split the peer\.$/,
   );
   expect(here.peers.get('both')?.status?.members).toEqual([]);
+  const why = { status: 'Unknown', reason: 'MixedCA', message: /^Nobody looks: / };
+  await here.condition('ReplicationPeer', 'both', 'Verified', why);
+  await here.eventUntil('ReplicationPeer', 'both', 'Stalled', /split the peer\.$/);
   await here.apply(peer('both', { a: a.port }), peer('other', { b: b.port }));
   await here.ready({ ReplicationPeer: ['both', 'other'] });
   await here.condition('ReplicationPeer', 'both', 'Stalled', { status: 'False' });

@@ -57,19 +57,23 @@ test('three manifests become a mesh that is Ready, and kubectl tells its story',
 
 test('an answer is never about an older spec', async () => {
   const here = await bed.scene();
-  await here.apply(ca('mesh'), certificate('a', 'mesh'));
-  await here.ready({ ReplicationCA: ['mesh'], ClusterCertificate: ['a'] });
+  const at = (port: number) => peer('mesh', { a: port });
+  await here.apply(ca('mesh'), certificate('a', 'mesh'), at(1));
+  const all = { ReplicationCA: ['mesh'], ClusterCertificate: ['a'], ReplicationPeer: ['mesh'] };
+  await here.ready(all);
   await here.apply(certificate('a', 'mesh', { dnsNames: ['a.example.com'] }), ca('mesh', { deletionPolicy: 'Delete' }));
+  await here.apply(at(2));
   // What we are shown may be late: the answer that is waited for is about what was applied.
   await here.certificates.until('a has changed', () => here.certificates.get('a')?.metadata.generation === 2);
   await here.cas.until('mesh has changed', () => here.cas.get('mesh')?.metadata.generation === 2);
-  await here.ready({ ReplicationCA: ['mesh'], ClusterCertificate: ['a'] });
-  for (const object of [here.certificates.get('a'), here.cas.get('mesh')]) {
+  await here.peers.until('the peer has changed', () => here.peers.get('mesh')?.metadata.generation === 2);
+  await here.ready(all);
+  for (const object of [here.certificates.get('a'), here.cas.get('mesh'), here.peers.get('mesh')]) {
     expect(object?.metadata.generation).toBe(2);
     expect(object?.status?.observedGeneration).toBe(2);
   }
   // In every version that ever was: what claims to be about a spec was written when that spec was there.
-  for (const follow of [here.cas, here.certificates]) {
+  for (const follow of [here.cas, here.certificates, here.peers]) {
     for (const { object } of follow.versions) {
       expect(conditionOf(object, 'Ready')?.observedGeneration ?? 0).toBeLessThanOrEqual(
         object.metadata.generation ?? 0,

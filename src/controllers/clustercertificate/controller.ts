@@ -13,7 +13,7 @@ import type { ProvidedLeaves } from '../shared/provided.ts';
 import { Refusal } from '../shared/refusal.ts';
 import { isProblem, type LedgerSecret, type MemberSecret } from '../shared/kept-secrets.ts';
 import { SECRETS } from '../shared/resources.ts';
-import { writeStatus } from '../shared/status.ts';
+import { saysRefusal, writeStatus } from '../shared/status.ts';
 import type { Verdicts } from '../shared/verdicts.ts';
 import { type Kept, objectOf } from '../shared/kept.ts';
 import type { World } from '../shared/world.ts';
@@ -182,7 +182,7 @@ export function clusterCertificateController(tools: ClusterCertificateTools) {
     // Told before: should the status come too late, the next pass writes it, and does not know any more what was done.
     if (done !== null) tellWork(certificate, done, secret);
     const changed = await writeStatus(client, CLUSTER_CERTIFICATE, world.certificates, kept, status, signal);
-    if (changed && refusal !== null && !wasRefused(certificate, refusal)) {
+    if (changed && refusal !== null && !saysRefusal(certificate.status, refusal)) {
       tell(
         CLUSTER_CERTIFICATE,
         kept.meta,
@@ -267,12 +267,4 @@ function acts(work: Work): work is Exclude<Work, { kind: 'none' | 'wait' }> {
 
 function wasWarned({ status }: ClusterCertificate, { message }: Warning): boolean {
   return status?.conditions?.some((each) => each.type === 'Ready' && each.message.includes(message)) ?? false;
-}
-
-function wasRefused({ status }: ClusterCertificate, refusal: Refusal): boolean {
-  return (
-    status?.conditions?.some(
-      ({ type, status: state, message }) => type === 'Stalled' && state === 'True' && message === refusal.message,
-    ) ?? false
-  );
 }

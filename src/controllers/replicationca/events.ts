@@ -6,6 +6,7 @@ import type { EventReason } from '../../api/vocabulary.ts';
 import type { Decision } from '../../rotation/plan.ts';
 import { keyOf } from '../../runtime/client.ts';
 import type { Teller } from '../shared/invalid.ts';
+import { saysRefusal } from '../shared/status.ts';
 import type { Meta } from '../shared/view.ts';
 import type { Outcome } from './status.ts';
 import { isRoutine, regressedIn } from './waiting.ts';
@@ -39,7 +40,7 @@ export class ReplicationCAEvents {
 
   /** A pass ended with a status that differs from the one before, which `outcome` carries. */
   concluded(meta: Meta, { ca, refusal, alarm }: Outcome, status: ReplicationCAStatus): void {
-    if (refusal !== null && !wasTold(ca, 'Stalled', refusal.message)) this.#warn(meta, 'Stalled', refusal.message);
+    if (refusal !== null && !saysRefusal(ca.status, refusal)) this.#warn(meta, 'Stalled', refusal.message);
     if (alarm !== null && !ca.status?.conditions?.some(({ message }) => message.includes(alarm.message)))
       this.#warn(meta, alarm.reason, alarm.message);
     const before = ca.status;
@@ -99,11 +100,4 @@ export class ReplicationCAEvents {
   #warn(meta: Meta, reason: EventReason, note: string): void {
     this.#tell(REPLICATION_CA, meta, 'Warning', reason, note);
   }
-}
-
-function wasTold({ status }: ReplicationCA, type: string, message: string): boolean {
-  return (
-    status?.conditions?.some((each) => each.type === type && each.status === 'True' && each.message === message) ??
-    false
-  );
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { REPLICATION_PEER } from '../../api/names.ts';
 import type { ReplicationPeer } from '../../api/objects.ts';
+import type { ReplicationPeerStatus } from '../../api/replication-peer.ts';
 import type { SigningAuthority } from '../../pki/issue.ts';
 import { Canaries } from '../../probe/canary.ts';
 import { combineEvidence } from '../../probe/evidence.ts';
@@ -15,7 +16,7 @@ import type { ControllerClock } from '../shared/clock.ts';
 import { tellInvalid, type Teller } from '../shared/invalid.ts';
 import type { Ledgers } from '../shared/ledgers.ts';
 import { Refusal } from '../shared/refusal.ts';
-import { writeStatus } from '../shared/status.ts';
+import { saysRefusal, writeStatus } from '../shared/status.ts';
 import { memberKeyOf, objectOf } from '../shared/kept.ts';
 import type { World } from '../shared/world.ts';
 import { type Doubt, doubtAfter, doubted, doubtIn, knownIn } from './doubt.ts';
@@ -121,6 +122,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     if (resolved instanceof Refusal) {
       const nothing = statusOf(peer, resolved, new Map(), unprobedOf(world, peer), now());
       await writeStatus(client, REPLICATION_PEER, world.peers, kept, nothing, signal);
+      tellRefusal(peer, nothing, resolved);
       return { kind: 'onChange' };
     }
     const { ca, missing } = resolved;
@@ -176,6 +178,7 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
     if (worthWriting(peer, status, facts, now())) {
       await writeStatus(client, REPLICATION_PEER, world.peers, current, status, signal);
       tellEdges(peer, status);
+      if (missing !== null) tellRefusal(peer, status, missing);
       log.debug({ verified: status.edges?.verified, edges: status.edges?.total }, 'wrote what was seen');
     }
     const wakes = answers.map(({ at }) => at - now());
@@ -252,6 +255,12 @@ export function replicationPeerController(tools: ReplicationPeerTools) {
       if (key !== null) found.set(number, { certificate, key });
     }
     return found;
+  }
+
+  /** Tells once what the user must put right; what may still come is no news. */
+  function tellRefusal(peer: ReplicationPeer, after: ReplicationPeerStatus, refusal: Refusal): void {
+    if (saysRefusal(after, refusal) && !saysRefusal(peer.status, refusal))
+      tell(REPLICATION_PEER, peer.metadata, 'Warning', 'Stalled', refusal.message);
   }
 
   /** Tells when the whole begins or ceases to work; single members are told by their rotation. */

@@ -56,7 +56,12 @@ export function statusOf(
   const updates =
     refusal === null
       ? [...resolved(), verified(total, failing, seen)]
-      : [...unresolved(refusal), ...(seen.size === 0 ? [] : [verified(total, failing, seen)])];
+      : [
+          ...unresolved(refusal),
+          seen.size > 0
+            ? verified(total, failing, seen)
+            : condition('Verified', 'Unknown', refusal.reason, `Nobody looks: ${refusal.message}`),
+        ];
   const blocked = peer.spec.members.find(({ name }) => !unprobed.has(name) && seen.get(name)?.reason !== 'Verified');
   return {
     observedGeneration: generation,

@@ -35,6 +35,17 @@ export function progress(refusal: Refusal | null, busy: string | null = null): r
   ];
 }
 
+/** Whether the status as it is stored says this refusal already: it is told once. */
+export function saysRefusal(
+  status: { readonly conditions?: readonly Condition[] | undefined } | null | undefined,
+  { message }: Refusal,
+): boolean {
+  return (
+    status?.conditions?.some((each) => each.type === 'Stalled' && each.status === 'True' && each.message === message) ??
+    false
+  );
+}
+
 const ORDER = Object.keys(CONDITIONS);
 
 /** Conditions after a pass; transition times move only where the status changes. */
