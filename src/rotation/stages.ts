@@ -244,11 +244,11 @@ function nextStage(rotating: Rotating, wish: Wish, epoch: number, now: number, s
   story.tell('Normal', 'StageEntered', entered(stage, from, to));
   const since = rfc3339(now);
   const interruptedSince = stage === 'Swap' ? since : null;
-  const next = { ...rotation, stage, since, provenSince: null, provenEpoch: epoch, interruptedSince } as const;
+  const hasSigned = rotation.hasSigned || contentOf({ from, to, stage }).leaf === Math.max(from, to);
+  const course = { ...rotation, stage, hasSigned };
+  const next = { ...course, since, provenSince: null, provenEpoch: epoch, interruptedSince } as const;
   const { leaf, bundle } = contentOf(next);
-  const hasSigned = rotation.hasSigned || leaf === Math.max(from, to);
-  const roster = withoutGrants(rotating.roster);
-  return { ...rotating, signer: leaf, bundle, rotation: { ...next, hasSigned }, roster };
+  return { ...rotating, signer: leaf, bundle, rotation: next, roster: withoutGrants(rotating.roster) };
 }
 
 function entered(stage: Approvable, from: number, to: number): string {
