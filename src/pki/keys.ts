@@ -13,6 +13,7 @@ export type KeySpec =
   | { readonly algorithm: 'ECDSA'; readonly size: 256 | 384 }
   | { readonly algorithm: 'Ed25519' };
 
+/** All of them. */
 export const KEY_SPECS: readonly KeySpec[] = [
   { algorithm: 'RSA', size: 2048 },
   { algorithm: 'RSA', size: 3072 },

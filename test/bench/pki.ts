@@ -11,21 +11,12 @@ import {
   encodePrivateKey,
   encryptPrivateKey,
   generatePrivateKey,
+  KEY_SPECS,
   keyMatches,
-  type KeySpec,
 } from '../../src/pki/keys.ts';
 
 const NOW = Date.now();
 const YEAR = 366 * 86_400_000;
-
-const SPECS: readonly KeySpec[] = [
-  { algorithm: 'RSA', size: 2048 },
-  { algorithm: 'RSA', size: 3072 },
-  { algorithm: 'RSA', size: 4096 },
-  { algorithm: 'ECDSA', size: 256 },
-  { algorithm: 'ECDSA', size: 384 },
-  { algorithm: 'Ed25519' },
-];
 
 function median(samples: number[]): number {
   samples.sort((a, b) => a - b);
@@ -74,7 +65,7 @@ const newP256 = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'prime2
 console.log('milliseconds (median)\n');
 const authorities: SigningAuthority[] = [];
 const leafKey = newP256();
-for (const spec of SPECS) {
+for (const spec of KEY_SPECS) {
   const kind = spec.algorithm === 'Ed25519' ? spec.algorithm : `${spec.algorithm} ${spec.size}`;
   const samples: number[] = [];
   let key = leafKey;
