@@ -72,7 +72,7 @@ export const a9s: Profile = {
   // Only the broker puts certificates into an instance, and nobody from outside sees whether clients trust the new CA.
   protocol: null,
   reload: 'run cf update-service with a9s.json of its Secret',
-  acknowledgedWhen: { Append: BOUND, Roll: UPDATED, Drop: BOUND, Prepare: UPDATED, Swap: BOUND },
+  acknowledgedWhen: { Append: BOUND, Roll: UPDATED, Drop: BOUND },
 };
 
 /** Names of the leaves that an instance needs, the first in tls.crt and tls.key. */

@@ -32,7 +32,7 @@ export const drbd: Profile = {
   // A connection begins with a packet of DRBD's own: nobody else can shake hands there.
   protocol: null,
   reload: 'bring its files to the node, where tlshd reads them for each handshake',
-  acknowledgedWhen: { Append: SEEN, Roll: SEEN, Drop: SEEN, Prepare: SEEN, Swap: SEEN },
+  acknowledgedWhen: { Append: SEEN, Roll: SEEN, Drop: SEEN },
 };
 
 function tlshdConf({ mesh, subject, parameters }: MemberRequest): string {

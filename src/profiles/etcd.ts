@@ -20,7 +20,5 @@ export const etcd: Profile = {
     Append: RESTARTED,
     Roll: 'its files have changed',
     Drop: RESTARTED,
-    Prepare: 'its files have changed',
-    Swap: RESTARTED,
   },
 };

@@ -11,7 +11,7 @@ export const galera: Profile = {
   port: 4_567,
   reload:
     "make the member reload its files: SET GLOBAL wsrep_provider_options = 'socket.ssl_reload=1' (a CA that has left the bundle it forgets only when it is restarted)",
-  acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: RESTARTED, Prepare: LOADED, Swap: RESTARTED },
+  acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: RESTARTED },
   // What OpenSSL gives where nobody says otherwise.
   longestResumption: 2 * 3_600_000,
 };

@@ -19,7 +19,7 @@ export const generic: Profile = {
   bundle: 'honoured',
   protocol: 'TLS',
   port: null,
-  acknowledgedWhen: { Append: USES, Roll: USES, Drop: USES, Prepare: USES, Swap: USES },
+  acknowledgedWhen: { Append: USES, Roll: USES, Drop: USES },
   trustStores: 'shared',
   reload: 'make the member reload its files',
   quietInterval: 600_000,

@@ -10,7 +10,7 @@ export const mysql: Profile = {
   protocol: 'MySQL',
   port: 3_306,
   reload: 'make the member reload its files: FLUSH LOCAL SSL (MariaDB), ALTER INSTANCE RELOAD TLS (MySQL)',
-  acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: LOADED, Prepare: LOADED, Swap: LOADED },
+  acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: LOADED },
   // Ssl_default_timeout of both.
   longestResumption: 2 * 3_600_000,
 };

@@ -15,5 +15,5 @@ export const nats: Profile = {
     because: 'a server looks for the host that it dials there and nowhere else',
   },
   reload: 'make the member reload its files: nats-server --signal reload',
-  acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: LOADED, Prepare: LOADED, Swap: LOADED },
+  acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: LOADED },
 };

@@ -11,7 +11,7 @@ export const postgres: Profile = {
   protocol: 'PostgreSQL',
   port: 5_432,
   reload: 'make the member reload its files: SELECT pg_reload_conf()',
-  acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: LOADED, Prepare: LOADED, Swap: LOADED },
+  acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: LOADED },
   // be-secure-openssl.c: neither session tickets nor a session cache.
   longestResumption: 0,
 };

@@ -1,4 +1,4 @@
-import type { Rotation } from '../api/ledger.ts';
+import type { StagedStage } from '../api/ledger.ts';
 import type { ProfileParameters } from '../api/profile-parameters.ts';
 import type { ProtocolName } from '../api/replication-peer.ts';
 import type { Output } from '../outputs/output.ts';
@@ -65,8 +65,8 @@ export interface Profile {
   readonly protocol: ProtocolName | null;
   /** Where it listens, unless the endpoint says otherwise; null: wherever its user has chosen. */
   readonly port: number | null;
-  /** What must be so before somebody acknowledges that a member uses its Secret, as a clause. */
-  readonly acknowledgedWhen: Readonly<Record<Rotation['stage'], string>>;
+  /** What must be so before somebody acknowledges that a member uses its Secret, as a clause. Prepare asks as Roll does, Swap as Drop. */
+  readonly acknowledgedWhen: Readonly<Record<StagedStage, string>>;
   /** Whether what a listening socket trusts also says what the member trusts when it dials. */
   readonly trustStores: 'shared';
   /** What to do so that it uses what its Secret holds, as a clause: "make the member ...". */

@@ -10,5 +10,5 @@ export const redis: Profile = {
   port: 6_379,
   reload:
     'make the member reload its files: CONFIG SET with tls-ca-cert-file, tls-cert-file and tls-key-file, each to what it is',
-  acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: LOADED, Prepare: LOADED, Swap: LOADED },
+  acknowledgedWhen: { Append: LOADED, Roll: LOADED, Drop: LOADED },
 };

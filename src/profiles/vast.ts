@@ -27,8 +27,6 @@ export const vast: Profile = {
     Append: UPLOADED,
     Roll: UPLOADED,
     Drop: UPLOADED,
-    Prepare: UPLOADED,
-    Swap: UPLOADED,
   },
   reload: 'upload its certificate, key and root to the cluster',
 };

@@ -211,12 +211,13 @@ function witnessesOf(world: World, ca: ReplicationCA): ReadonlyMap<MemberKey, re
     for (const member of peer.spec.members) {
       const key = memberKeyOf(peer, member);
       const profile = memberProfile(objectOf(world.certificates.get(key)), ca);
+      const { acknowledgedWhen } = profile;
       const witness: Witness = {
         peer: peer.metadata.name,
         member: key,
         name: member.name,
         probed: isProbed(member, profile),
-        acknowledgedWhen: profile.acknowledgedWhen,
+        acknowledgedWhen: { ...acknowledgedWhen, Prepare: acknowledgedWhen.Roll, Swap: acknowledgedWhen.Drop },
         acknowledged: acknowledgedOf(member, kept.acknowledgers.get(member.name) ?? null),
         roles: rolesOf(peer, member.name),
         freshFor,
